@@ -1,0 +1,27 @@
+# Warnings, sanitizers and hardening for every target of the project, as one interface library.
+add_library(bridge_compiler INTERFACE)
+
+target_compile_definitions(bridge_compiler INTERFACE _GNU_SOURCE)
+target_compile_options(bridge_compiler INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
+  -Wformat=2 -Wvla -Wundef -Wswitch-enum)
+if(BRIDGE_WERROR)
+  target_compile_options(bridge_compiler INTERFACE -Werror)
+endif()
+
+# Assertions state what the code relies on; they stay on in release builds.
+string(REPLACE "-DNDEBUG" "" CMAKE_C_FLAGS_RELEASE "${CMAKE_C_FLAGS_RELEASE}")
+string(REPLACE "-O3" "-O2" CMAKE_C_FLAGS_RELEASE "${CMAKE_C_FLAGS_RELEASE}")
+
+if(BRIDGE_SANITIZE)
+  target_compile_options(bridge_compiler INTERFACE
+    -fsanitize=${BRIDGE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(bridge_compiler INTERFACE -fsanitize=${BRIDGE_SANITIZE})
+elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
+  target_compile_options(bridge_compiler INTERFACE
+    -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fcf-protection)
+  target_link_options(bridge_compiler INTERFACE -pie -Wl,-z,relro,-z,now,-z,noexecstack)
+endif()
+if(BRIDGE_FUZZ)
+  target_compile_options(bridge_compiler INTERFACE -fsanitize=fuzzer-no-link)
+endif()

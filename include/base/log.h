@@ -1,0 +1,61 @@
+#ifndef LOG_H
+#define LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "error.h"
+
+/*
+ * One line a message on standard error, in one write(2), control characters escaped, errno kept.
+ * Owner thread only. Each source file defines LOG_TAG before it includes this header.
+ */
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+
+/* Chooses what is written from now on. Before the first call: info and text. */
+void log_setup(enum log_level level, enum log_format format);
+
+extern enum log_level log_threshold;
+
+/* Writes one line. Text: "<RFC 3339 time> <level> <tag>: <message>"; JSON: an object with the
+ * members time, level, tag, message. Use the macros below. */
+void log_write(enum log_level level, const char *tag, const char *format, ...) PRINTF_LIKE(3, 4);
+
+#define log_error(...) log_write(LOG_LEVEL_ERROR, LOG_TAG, __VA_ARGS__)
+#define log_warn(...)  log_write(LOG_LEVEL_WARN, LOG_TAG, __VA_ARGS__)
+#define log_info(...)                                                                              \
+    do {                                                                                           \
+        if (log_threshold >= LOG_LEVEL_INFO)                                                       \
+            log_write(LOG_LEVEL_INFO, LOG_TAG, __VA_ARGS__);                                       \
+    } while (0)
+#define log_debug(...)                                                                             \
+    do {                                                                                           \
+        if (log_threshold >= LOG_LEVEL_DEBUG)                                                      \
+            log_write(LOG_LEVEL_DEBUG, LOG_TAG, __VA_ARGS__);                                      \
+    } while (0)
+
+/* Remembers when a kind of message was last written. Zero-initialise; one for each kind. */
+struct log_limit {
+    int64_t next_ms;     /* monotonic; earlier messages are only counted */
+    unsigned suppressed; /* counted since the last one written */
+};
+
+/* True at most once a minute for each limit. *suppressed: how many were held back before this one.
+ */
+bool log_limit_pass(struct log_limit *limit, int64_t now_ms, unsigned *suppressed);
+
+/* Warns at most once a minute; a later line says how many like it were not written. */
+#define log_warn_limited(limit, now_ms, format, ...)                                               \
+    do {                                                                                           \
+        unsigned log_suppressed_;                                                                  \
+        if (log_limit_pass((limit), (now_ms), &log_suppressed_)) {                                 \
+            if (log_suppressed_ > 0)                                                               \
+                log_warn(format " (and %u more like this since the last such line)", __VA_ARGS__,  \
+                    log_suppressed_);                                                              \
+            else                                                                                   \
+                log_warn(format, __VA_ARGS__);                                                     \
+        }                                                                                          \
+    } while (0)
+
+#endif

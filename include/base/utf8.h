@@ -1,0 +1,20 @@
+#ifndef UTF8_H
+#define UTF8_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* True where the bytes are well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms, nothing
+ * above U+10FFFF). U+0000 is well-formed. */
+bool utf8_valid(const char *bytes, size_t length);
+
+/* Decodes the first code point. Returns its length in bytes, or 0 where the bytes are not
+ * well-formed or length is 0. */
+size_t utf8_decode(const char *bytes, size_t length, uint32_t *code_point);
+
+/* True for C0 and C1 controls, DEL and Unicode non-characters: what a broker may refuse in a topic
+ * (MQTT 5, section 1.5.4). */
+bool utf8_is_control_or_nonchar(uint32_t code_point);
+
+#endif

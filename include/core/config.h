@@ -1,0 +1,100 @@
+#ifndef CONFIG_H
+#define CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "buf.h"
+#include "error.h"
+
+enum config_mode { CONFIG_MODE_AUTO, CONFIG_MODE_STREAM, CONFIG_MODE_POLL };
+enum config_mqtt_version { CONFIG_MQTT_5, CONFIG_MQTT_3_1_1 };
+enum config_device_name { CONFIG_DEVICE_SAMPLE_NAME, CONFIG_DEVICE_JOB_ID };
+enum config_command {
+    CONFIG_COMMAND_CANCEL = 1,
+    CONFIG_COMMAND_DELETE = 2,
+    CONFIG_COMMAND_REFRESH = 4
+};
+
+struct config_list {
+    char **items;
+    size_t count;
+};
+
+/* All settings, after defaults, file, environment and secret files. Strings are owned and never
+ * NULL unless said. Numbers are within the ranges of the table in config.c. Read-only once loaded.
+ */
+struct config {
+    struct {
+        char *url; /* http or https, no trailing slash, no user, query or fragment */
+        char *api_key;
+        char *api_key_file; /* "" where the key did not come from a file; for reading it again */
+        char *ca_file;      /* "" for the system's */
+        enum config_mode mode;
+        int idle_timeout_s, poll_interval_s, list_interval_s, resync_interval_s;
+    } aiva;
+    struct {
+        char *url; /* mqtt, mqtts, ws or wss, with host, no user; port optional */
+        char *username, *password, *password_file; /* "" where not given */
+        char *ca_file, *cert_file, *key_file;      /* "" where not given */
+        enum config_mqtt_version version;
+        char *client_id;
+        char *topic; /* no wildcard, no leading or trailing slash, no leading $ */
+        int qos;
+        int queue_limit;
+    } mqtt;
+    struct {
+        struct config_list hide;
+        int keep_finished_h; /* 0: for ever */
+    } jobs;
+    struct {
+        unsigned allow; /* bits of enum config_command */
+        int rate_per_s, burst, timeout_s;
+    } commands;
+    struct {
+        bool enabled;
+        char *prefix, *status_topic;
+        int max_jobs;
+        enum config_device_name device_name;
+    } homeassistant;
+    struct {
+        char *listen; /* "" where off */
+    } http;
+    struct {
+        int level;  /* enum log_level */
+        int format; /* enum log_format */
+    } log;
+};
+
+/* Where the settings come from; passed in, so that this module does no I/O. */
+struct config_source {
+    const char *text; /* the configuration file's content; NULL where there is none */
+    size_t length;
+    const char *name; /* the file's name, for errors; NULL where there is none */
+    void *ctx;
+    /* getenv(3)-like; NULL or "" count as not set. Borrowed for the load. */
+    const char *(*environment)(void *ctx, const char *name);
+    /* Reads a whole secret file into `out`; sets the error (reason only) and returns false. */
+    bool (*read_file)(void *ctx, const char *path, struct buf *out, struct error *error);
+};
+
+/*
+ * Defaults, then the file, then the environment, then secret files. On failure the error (class
+ * ERROR_USAGE) names the member's path (or the environment variable), the value unless it is
+ * secret, and what was expected: "config.json: mqtt.qos: 7: expected 0, 1 or 2". Returns NULL.
+ * The caller frees with config_free.
+ */
+struct config *config_load(const struct config_source *source, struct error *error) NODISCARD;
+/* Wipes the secrets before it frees. */
+void config_free(struct config *config);
+
+/* Reads the secrets that come from files again, into *config. On failure nothing changes. */
+bool config_reload_secrets(
+    struct config *config, const struct config_source *source, struct error *error) NODISCARD;
+
+/* The settings table as documents: a commented example file (JSON with comments, every setting at
+ * its default) and a Markdown table. Used by the build's generator and compared by a test. */
+void config_write_example(struct buf *out);
+void config_write_markdown(struct buf *out);
+
+#endif

@@ -1,0 +1,78 @@
+#ifndef LOOP_H
+#define LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "error.h"
+#include "inbox.h"
+
+/*
+ * The owner thread's event loop: libcurl's transfers, signals, the inbox, timers, deferred frees.
+ * One pass: read the clock -> curl_multi_perform -> finished transfers -> signals -> inbox ->
+ * due timers -> "later" list -> before-sleep hook -> curl_multi_poll until the next timer.
+ * Every step has a batch limit; leftover work makes the poll return at once. All functions are
+ * for the owner thread unless they say otherwise.
+ */
+struct loop;
+
+struct loop_handler {
+    void *ctx;
+    void (*on_signal)(void *ctx, int signal_number); /* SIGTERM, SIGINT, SIGHUP */
+    void (*on_inbox)(
+        void *ctx, const struct inbox_event *event); /* takes what the event points to */
+    void (*before_sleep)(void *ctx);                 /* the last step of each pass */
+};
+
+/* Blocks SIGTERM, SIGINT and SIGHUP, ignores SIGPIPE, opens a signalfd and the multi handle. To be
+ * called before any thread is started, so that every thread inherits the mask. NULL and the error
+ * (ERROR_RUN) on failure. The handler is copied; loop_set_handler may replace it. */
+struct loop *loop_new(struct error *error) NODISCARD;
+void loop_set_handler(struct loop *loop, const struct loop_handler *handler);
+/* Runs the "later" list and frees. Timers and transfers must have been stopped. */
+void loop_free(struct loop *loop);
+
+/* Runs until loop_stop. False and the error (ERROR_RUN) if polling fails for good. */
+bool loop_run(struct loop *loop, struct error *error) NODISCARD;
+void loop_stop(struct loop *loop);
+
+/* The pass's time, monotonic milliseconds: read once a pass. */
+int64_t loop_now(const struct loop *loop);
+/* Any thread may push to it; its events reach on_inbox on the owner thread. */
+struct inbox *loop_inbox(struct loop *loop);
+/* The CURLM handle, for http.c and httpstream.c only (void so that no one else needs curl.h). */
+void *loop_multi(struct loop *loop);
+
+/* A timer, embedded in its owner. Zero-initialise, then timer_init. Fires once. */
+struct timer {
+    void (*fire)(void *ctx);
+    void *ctx;
+    int64_t at_ms;
+    struct loop *loop;
+    unsigned position; /* in the heap, from 1; 0 where not set */
+};
+
+void timer_init(struct timer *timer, struct loop *loop, void (*fire)(void *ctx), void *ctx);
+/* Fires at the monotonic time at_ms, or in the next pass if that is past; moves it if already set.
+ */
+void timer_set(struct timer *timer, int64_t at_ms);
+void timer_stop(struct timer *timer);
+bool timer_is_set(const struct timer *timer);
+
+/* Calls free_object(object) at the end of this pass, after all callbacks of the pass. */
+void loop_free_later(struct loop *loop, void (*free_object)(void *object), void *object);
+
+/* An extra descriptor; ready is called with the poll(2) revents. At most 8. Returns false if full.
+ */
+bool loop_add_fd(struct loop *loop, int fd, short events, void (*ready)(void *ctx, short revents),
+    void *ctx) NODISCARD;
+void loop_remove_fd(struct loop *loop, int fd);
+
+/* What a finished transfer calls; private data of each easy handle is a `struct loop_transfer *`.
+ */
+struct loop_transfer {
+    void (*done)(void *ctx, int curl_code);
+    void *ctx;
+};
+
+#endif

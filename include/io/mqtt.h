@@ -1,0 +1,125 @@
+#ifndef MQTT_H
+#define MQTT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+
+/*
+ * One MQTT connection at a time, over paho's MQTTAsync, behind connect, publish, subscribe and
+ * close. paho is called only in states known from its events; one handle a connection; every
+ * callback of the library only pushes an event into the loop's inbox. All functions and all
+ * handler calls are on the owner thread.
+ */
+struct mqtt;
+struct loop;
+struct inbox_event;
+
+enum mqtt_state { MQTT_IDLE, MQTT_CONNECTING, MQTT_CONNECTED, MQTT_CLOSING };
+
+/* How to connect; everything is borrowed for the call to mqtt_connect. "" or NULL: not given. */
+struct mqtt_options {
+    const char *url; /* mqtt://, mqtts://, ws://, wss:// host [:port] [/path] */
+    const char *client_id;
+    const char *username, *password;
+    const char *ca_file, *cert_file, *key_file;
+    bool version5;                         /* else MQTT 3.1.1 */
+    const char *will_topic, *will_payload; /* retained; NULL for no will */
+    int will_qos;
+    int keep_alive_s;
+    int connect_timeout_s;
+    unsigned window; /* most unacknowledged publications; lowered to the broker's Receive Maximum */
+};
+
+/* What the broker's CONNACK allows (MQTT 5, section 3.2.2.3); the defaults of the standard
+ * elsewhere. */
+struct mqtt_limits {
+    unsigned window;              /* min(options.window, Receive Maximum) */
+    uint32_t maximum_packet_size; /* bytes; UINT32_MAX where not limited */
+    int maximum_qos;
+    bool retain_available;
+};
+
+struct mqtt_publication {
+    const char *topic; /* NUL-terminated */
+    const void *payload;
+    size_t payload_length;
+    int qos;
+    bool retain;
+    bool json; /* MQTT 5: Content Type application/json and payload format indicator 1 */
+    const void *correlation_data; /* MQTT 5; NULL where there is none */
+    size_t correlation_length;
+};
+
+/* An incoming message; borrowed for the call. Topic and payload are NOT NUL-terminated. */
+struct mqtt_message {
+    const char *topic;
+    size_t topic_length;
+    const char *payload;
+    size_t payload_length;
+    bool retained;
+    bool duplicate;
+    const char *response_topic; /* NULL where none (MQTT 5, 3.3.2.3.5) */
+    size_t response_topic_length;
+    const char *correlation_data; /* NULL where none (MQTT 5, 3.3.2.3.6) */
+    size_t correlation_length;
+};
+
+struct mqtt_handler {
+    void *ctx;
+    void (*on_up)(void *ctx, const struct mqtt_limits *limits);
+    /* The connection, or the attempt, has ended: once for each mqtt_connect that returned true and
+     * was not ended by mqtt_free. `refused`: the broker answered with a reason that waiting alone
+     * will hardly mend (bad credentials, not authorised, banned, TLS). The text is for people. */
+    void (*on_down)(void *ctx, bool refused, const char *reason);
+    /* Publication `sequence` ended: reason_code 0 or 0x10 for success, >= 0x80 for the broker's
+     * refusal. */
+    void (*on_ack)(void *ctx, uint64_t sequence, int reason_code);
+    /* A subscription ended: granted QoS, or >= 0x80 for a refusal. */
+    void (*on_subscribed)(void *ctx, uint64_t token, int code);
+    void (*on_message)(void *ctx, const struct mqtt_message *message);
+};
+
+/* Silences paho's tracing and its heap check, removes environment variables that would redirect or
+ * trace it (http_proxy, https_proxy, MQTT_C_CLIENT_TRACE*). Once, before any thread. */
+void mqtt_global_init(void);
+
+/* The handler is copied. */
+struct mqtt *mqtt_new(struct loop *loop, const struct mqtt_handler *handler);
+/* Gives up whatever is left without waiting for the network, except that it may wait about 100 ms
+ * for the library's threads. A connection attempt that is under way is abandoned. No callbacks. */
+void mqtt_free(struct mqtt *mqtt);
+
+enum mqtt_state mqtt_state(const struct mqtt *mqtt);
+
+/* From MQTT_IDLE only. False and the error (ERROR_BROKER) where not even the attempt can be made.
+ */
+bool mqtt_connect(
+    struct mqtt *mqtt, const struct mqtt_options *options, struct error *error) NODISCARD;
+
+/* In MQTT_CONNECTED only. How many more publications may be sent now. */
+unsigned mqtt_window_free(const struct mqtt *mqtt);
+/* True once half of the window is free (or nothing is in flight): refilling then is cheapest. */
+bool mqtt_window_wants_refill(const struct mqtt *mqtt);
+/* Copies topic and payload into the library. False where the library refuses (the connection is
+ * then going down, or the publication itself is impossible: the error says which). */
+bool mqtt_publish(struct mqtt *mqtt, const struct mqtt_publication *publication, uint64_t sequence,
+    struct error *error) NODISCARD;
+
+enum mqtt_retain_handling { MQTT_SEND_RETAINED = 0, MQTT_NO_RETAINED = 2 };
+/* In MQTT_CONNECTED only. The answer comes as on_subscribed(token). MQTT 5: Retain As Published is
+ * always asked for. */
+bool mqtt_subscribe(struct mqtt *mqtt, const char *filter, int qos,
+    enum mqtt_retain_handling retain_handling, uint64_t token, struct error *error) NODISCARD;
+bool mqtt_unsubscribe(struct mqtt *mqtt, const char *filter, struct error *error) NODISCARD;
+
+/* Ends the connection with DISCONNECT (normal), then on_down. From MQTT_CONNECTED only; what is in
+ * flight is lost to the library. A broker that does not let go is left after two seconds. */
+void mqtt_close(struct mqtt *mqtt);
+
+/* The loop's inbox handler hands MQTT events here. */
+void mqtt_handle(struct mqtt *mqtt, const struct inbox_event *event);
+
+#endif
