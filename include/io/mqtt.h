@@ -108,11 +108,10 @@ bool mqtt_window_wants_refill(const struct mqtt *mqtt);
 bool mqtt_publish(struct mqtt *mqtt, const struct mqtt_publication *publication, uint64_t sequence,
     struct error *error) NODISCARD;
 
-enum mqtt_retain_handling { MQTT_SEND_RETAINED = 0, MQTT_NO_RETAINED = 2 };
-/* In MQTT_CONNECTED only. The answer comes as on_subscribed(token). MQTT 5: Retain As Published is
- * always asked for. */
-bool mqtt_subscribe(struct mqtt *mqtt, const char *filter, int qos,
-    enum mqtt_retain_handling retain_handling, uint64_t token, struct error *error) NODISCARD;
+/* In MQTT_CONNECTED only. The answer comes as on_subscribed(token). retain_as_published (MQTT 5,
+ * 3.8.3.1): live messages keep the retain flag they were published with. */
+bool mqtt_subscribe(struct mqtt *mqtt, const char *filter, int qos, bool retain_as_published,
+    uint64_t token, struct error *error) NODISCARD;
 bool mqtt_unsubscribe(struct mqtt *mqtt, const char *filter, struct error *error) NODISCARD;
 
 /* Ends the connection with DISCONNECT (normal), then on_down. From MQTT_CONNECTED only; what is in
