@@ -40,8 +40,7 @@ const char *job_update_result_text(enum job_update_result result)
         [JOB_UPDATE_NOT_JSON] = "not a usable JSON object",
         [JOB_UPDATE_AMBIGUOUS] = "it gives job_id or status more than once",
         [JOB_UPDATE_NO_ID] = "it has no job_id that is a string",
-        [JOB_UPDATE_REFUSED_ID] = "its job_id is empty, '.', '..' or longer than 128 bytes: no "
-                                  "topic can be named after it",
+        [JOB_UPDATE_REFUSED_ID] = "its job_id is empty, '.', '..' or longer than 128 bytes",
         [JOB_UPDATE_NO_STATUS] = "it has no status that is a string of 1 to 64 bytes",
     };
     return texts[result];

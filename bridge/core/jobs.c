@@ -212,7 +212,7 @@ static bool is_known_gone(struct jobs *jobs, const char *id, uint64_t mark, bool
     return false;
 }
 
-static void read_status(struct jobs *jobs, const struct job *job, char out[static LIMIT_STATUS + 1])
+void jobs_status_name(struct jobs *jobs, const struct job *job, char out[static LIMIT_STATUS + 1])
 {
     out[0] = '\0';
     if (job->status < jobs->states) {
@@ -275,7 +275,7 @@ void jobs_apply(struct jobs *jobs, const struct job_update *update, uint64_t mar
         return;
     change->created = job == NULL;
     if (job)
-        read_status(jobs, job, change->previous);
+        jobs_status_name(jobs, job, change->previous);
     struct record *record = job ? record_of(job) : add_record(jobs, update->id);
     change->job = &record->job;
     bool said_now = mark == JOBS_NOW;

@@ -8,7 +8,7 @@
  * SIGTERM or SIGINT. `source` is where the configuration came from, for reading secrets again.
  * False and the error where retrying cannot mend a failure.
  */
-bool bridge_run(struct config *config, const struct config_source *source, struct error *error)
-    NODISCARD;
+bool bridge_run(
+    struct config *config, const struct config_source *source, struct error *error) NODISCARD;
 
 #endif

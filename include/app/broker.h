@@ -22,8 +22,8 @@ struct broker_handler {
     void *ctx;
     /* While starting: one retained state topic (level and payload) or the marker bridge/jobs
      * (level NULL). */
-    void (*on_remembered)(void *ctx, const char *level, size_t level_length, const char *payload,
-        size_t length);
+    void (*on_remembered)(
+        void *ctx, const char *level, size_t level_length, const char *payload, size_t length);
     /* Everything that the broker remembered has been handed over. Once. */
     void (*on_ready)(void *ctx);
     /* Connected again after a loss. */

@@ -23,8 +23,8 @@ struct commands *commands_new(struct loop *loop, struct http_client *client,
 void commands_free(struct commands *commands);
 
 /* A message on a command topic. */
-void commands_receive(struct commands *commands, const struct topic_parts *topic,
-    const struct mqtt_message *message);
+void commands_receive(
+    struct commands *commands, const struct topic_parts *topic, const struct mqtt_message *message);
 /* Ends what is under way, each with its answer. */
 void commands_stop(struct commands *commands);
 size_t commands_under_way(const struct commands *commands);

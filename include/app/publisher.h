@@ -26,7 +26,7 @@ enum publisher_topic {
 };
 
 struct publisher_options {
-    const char *root;   /* borrowed for the publisher's life */
+    const char *root; /* borrowed for the publisher's life */
     int qos;
     size_t queue_limit; /* messages */
     struct counters *counters;
@@ -48,8 +48,8 @@ void publisher_free(struct publisher *publisher);
 void publisher_send(struct publisher *publisher, const struct outbox_message *message);
 /* Sets one of the bridge's own topics. Kept and sent again at each connection; while there is none
  * only the last value counts. */
-void publisher_set(struct publisher *publisher, enum publisher_topic topic, const char *payload,
-    size_t length);
+void publisher_set(
+    struct publisher *publisher, enum publisher_topic topic, const char *payload, size_t length);
 
 /* A connection is there: says `online`, then the other topics of the bridge, then what waits. */
 void publisher_link_up(

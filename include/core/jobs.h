@@ -34,6 +34,8 @@ void jobs_free(struct jobs *jobs);
 struct job *jobs_find(const struct jobs *jobs, const char *id);
 size_t jobs_count(const struct jobs *jobs);
 bool job_has_ended(const struct job *job);
+/* The name of the job's status, as the upstream gave it. */
+void jobs_status_name(struct jobs *jobs, const struct job *job, char out[static LIMIT_STATUS + 1]);
 
 /* The present moment in the order of knowledge. */
 uint64_t jobs_mark(const struct jobs *jobs);

@@ -114,6 +114,9 @@ bool mqtt_subscribe(struct mqtt *mqtt, const char *filter, int qos, bool retain_
     uint64_t token, struct error *error) NODISCARD;
 bool mqtt_unsubscribe(struct mqtt *mqtt, const char *filter, struct error *error) NODISCARD;
 
+/* The name of an MQTT 5 reason code (2.4), for people. Never NULL. */
+const char *mqtt_reason_text(int reason_code);
+
 /* Ends the connection with DISCONNECT (normal), then on_down. From MQTT_CONNECTED only; what is in
  * flight is lost to the library. A broker that does not let go is left after two seconds. */
 void mqtt_close(struct mqtt *mqtt);
