@@ -268,8 +268,7 @@ static void test_sse_restart_expects_a_byte_order_mark_again(void **state)
     sse_restart(sse);
     feed_text(sse, "\xEF\xBB\xBF"
                    "data: 2\n\n");
-    assert_string_equal(
-        out.data, "event \"message\" \"1\" \"\"\nevent \"message\" \"2\" \"\"\n");
+    assert_string_equal(out.data, "event \"message\" \"1\" \"\"\nevent \"message\" \"2\" \"\"\n");
     sse_free(sse);
     buf_clear(&out);
 }
