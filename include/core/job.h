@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "json.h"
-#include "limits.h"
+#include "limit.h"
 #include "topic.h"
 
 /*
