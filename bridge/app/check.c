@@ -7,7 +7,7 @@
 
 #include "broker.h"
 #include "http.h"
-#include "limits.h"
+#include "limit.h"
 #include "loop.h"
 #include "poller.h"
 #include "version.h"

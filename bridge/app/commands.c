@@ -17,7 +17,7 @@
 #include "counters.h"
 #include "http.h"
 #include "json.h"
-#include "limits.h"
+#include "limit.h"
 #include "loop.h"
 #include "mem.h"
 #include "payload.h"

@@ -12,7 +12,7 @@
 #include "backoff.h"
 #include "clock.h"
 #include "config.h"
-#include "limits.h"
+#include "limit.h"
 #include "loop.h"
 #include "mem.h"
 #include "tracker.h"

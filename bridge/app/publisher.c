@@ -10,7 +10,7 @@
 
 #include "buf.h"
 #include "counters.h"
-#include "limits.h"
+#include "limit.h"
 #include "loop.h"
 #include "mem.h"
 

@@ -10,7 +10,7 @@
 #include "clock.h"
 #include "counters.h"
 #include "httpstream.h"
-#include "limits.h"
+#include "limit.h"
 #include "loop.h"
 #include "mem.h"
 #include "sse.h"

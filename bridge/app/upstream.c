@@ -10,7 +10,7 @@
 #include "clock.h"
 #include "config.h"
 #include "http.h"
-#include "limits.h"
+#include "limit.h"
 #include "loop.h"
 #include "mem.h"
 #include "payload.h"

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "limits.h"
+#include "limit.h"
 #include "utf8.h"
 
 static bool is_url_safe(char c)

@@ -12,7 +12,7 @@
 #include <strings.h>
 
 #include "buf.h"
-#include "limits.h"
+#include "limit.h"
 #include "loop.h"
 #include "mem.h"
 #include "transport.h"

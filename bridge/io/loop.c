@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "limits.h"
+#include "limit.h"
 #include "mem.h"
 #include "timers.h"
 

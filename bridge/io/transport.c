@@ -14,7 +14,7 @@
 #include "buf.h"
 #include "clock.h"
 #include "httpproxy.h"
-#include "limits.h"
+#include "limit.h"
 #include "mem.h"
 
 enum {
