@@ -124,9 +124,9 @@ static void parse_job(struct topic_parts *parts, const char *rest, size_t length
     const char *slash = length > 0 ? memchr(rest, '/', length) : NULL;
     if (!slash)
         return;
-    parts->level = rest;
-    parts->level_length = (size_t)(slash - rest);
-    length -= parts->level_length + 1;
+    const char *level = rest;
+    size_t level_length = (size_t)(slash - rest);
+    length -= level_length + 1;
     rest = slash + 1;
     if (is(rest, length, "state")) {
         parts->kind = TOPIC_JOB_STATE;
@@ -134,6 +134,10 @@ static void parse_job(struct topic_parts *parts, const char *rest, size_t length
         parts->kind = TOPIC_JOB_COMMAND;
         parts->command = rest;
         parts->command_length = length;
+    }
+    if (parts->kind != TOPIC_OTHER) {
+        parts->level = level;
+        parts->level_length = level_length;
     }
 }
 

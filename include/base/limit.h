@@ -1,5 +1,5 @@
-#ifndef BRIDGE_LIMITS_H
-#define BRIDGE_LIMITS_H
+#ifndef LIMIT_H
+#define LIMIT_H
 
 /* Every cap on what the outside can make the bridge hold, each with its reason. */
 
@@ -17,6 +17,10 @@
 #define LIMIT_STATUS_BODY  (2 * LIMIT_EVENT)    /* bytes of any other answer's body */
 #define LIMIT_HEADERS      (64 * 1024)          /* bytes of an answer's header section */
 #define LIMIT_COMMAND      (64 * 1024) /* bytes of a command's payload that are looked into */
+#define LIMIT_REFUSED_BODY 4096        /* bytes of a refused stream's answer, for its reason */
+#define LIMIT_MQTT_PACKET                                                                          \
+    (8u * 1024 * 1024) /* bytes of one packet from the broker: the largest state and its topic */
+#define LIMIT_MQTT_RECEIVE 1000  /* messages the broker may send ahead of acknowledgements */
 #define LIMIT_TOMBSTONES   20000 /* ids of jobs that are gone, remembered against late events */
 #define LIMIT_INBOX_BYTES  (64u * 1024 * 1024) /* bytes of messages received and not yet handled */
 #define LIMIT_OUTBOX_BYTES                                                                         \
