@@ -94,8 +94,8 @@ void mqtt_free(struct mqtt *mqtt);
 
 enum mqtt_state mqtt_state(const struct mqtt *mqtt);
 
-/* From MQTT_IDLE only. False and the error (ERROR_BROKER) where not even the attempt can be made.
- */
+/* From MQTT_IDLE only. False and the error (ERROR_BROKER) where not even the attempt can be made:
+ * on impossible options, and while an attempt that on_down reported as stuck has not ended yet. */
 bool mqtt_connect(
     struct mqtt *mqtt, const struct mqtt_options *options, struct error *error) NODISCARD;
 
@@ -103,8 +103,10 @@ bool mqtt_connect(
 unsigned mqtt_window_free(const struct mqtt *mqtt);
 /* True once half of the window is free (or nothing is in flight): refilling then is cheapest. */
 bool mqtt_window_wants_refill(const struct mqtt *mqtt);
-/* Copies topic and payload into the library. False where the library refuses (the connection is
- * then going down, or the publication itself is impossible: the error says which). */
+/* Copies topic and payload into the library. QoS and retain are lowered to what the broker allows.
+ * To be called while mqtt_window_free is above 0. False where the library refuses: ERROR_BROKER,
+ * the connection is going down; ERROR_RUN, no connection with this broker will take the
+ * publication. */
 bool mqtt_publish(struct mqtt *mqtt, const struct mqtt_publication *publication, uint64_t sequence,
     struct error *error) NODISCARD;
 
