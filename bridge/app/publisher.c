@@ -280,9 +280,11 @@ static bool send_next(struct publisher *publisher)
     outbox_send_next(publisher->outbox, loop_now(publisher->loop));
     if (!mqtt_publish(publisher->mqtt, &publication, entry->sequence, &error)) {
         outbox_unsend(publisher->outbox);
-        if (mqtt_state(publisher->mqtt) == MQTT_CONNECTED)
-            drop_next(publisher, error.text);
-        return mqtt_state(publisher->mqtt) == MQTT_CONNECTED;
+        /* Either no connection will take it, or this one is about to end. */
+        if (error.class != ERROR_RUN)
+            return false;
+        drop_next(publisher, error.text);
+        return true;
     }
     publisher->options.counters->published++;
     return entry->losses < LOSSES_SUSPECT;

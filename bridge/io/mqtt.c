@@ -300,8 +300,8 @@ bool mqtt_publish(struct mqtt *mqtt, const struct mqtt_publication *publication,
     return true;
 }
 
-bool mqtt_subscribe(struct mqtt *mqtt, const char *filter, int qos,
-    enum mqtt_retain_handling retain_handling, uint64_t token, struct error *error)
+bool mqtt_subscribe(struct mqtt *mqtt, const char *filter, int qos, bool retain_as_published,
+    uint64_t token, struct error *error)
 {
     struct mqttflight *flight;
     MQTTAsync_responseOptions response;
@@ -312,8 +312,7 @@ bool mqtt_subscribe(struct mqtt *mqtt, const char *filter, int qos,
     if (flight == NULL)
         return error_set(error, ERROR_BROKER, "too many subscriptions at a time");
     response = mqttlink_subscribe_response(flight);
-    response.subscribeOptions.retainAsPublished = 1;
-    response.subscribeOptions.retainHandling = (unsigned char)retain_handling;
+    response.subscribeOptions.retainAsPublished = retain_as_published;
     code = MQTTAsync_subscribe(mqtt->link->handle, filter, qos, &response);
     if (code != MQTTASYNC_SUCCESS) {
         mqttlink_flight_done(flight);
@@ -330,6 +329,11 @@ bool mqtt_unsubscribe(struct mqtt *mqtt, const char *filter, struct error *error
     assert(mqtt->state == MQTT_CONNECTED);
     code = MQTTAsync_unsubscribe(mqtt->link->handle, filter, &response);
     return code == MQTTASYNC_SUCCESS || refused_by_library(code, error);
+}
+
+const char *mqtt_reason_text(int reason_code)
+{
+    return mqttconnect_reason(reason_code);
 }
 
 void mqtt_close(struct mqtt *mqtt)

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "limits.h"
+#include "limit.h"
 #include "mqtt.h"
 
 enum { QUEUE_SPARE = 16 }; /* so that a full window never meets paho's own bound */
