@@ -146,9 +146,9 @@ static void on_inbox(void *ctx, const struct inbox_event *event)
 static void before_sleep(void *ctx)
 {
     struct bridge *bridge = ctx;
-    publisher_pump(bridge->publisher);
     if (bridge->phase != PHASE_RUNNING)
         advance_stop(bridge);
+    publisher_pump(bridge->publisher);
 }
 
 static void on_room(void *ctx, size_t room)

@@ -222,9 +222,26 @@ static bool is_merely_found(
     return source != PAYLOAD_STREAM || !job_has_ended(change->job);
 }
 
-/* Says what tracker->update has changed. A stream's event is said even if it changed nothing. */
+/*
+ * Says the state. The stream's events are said one by one, whatever they changed. News of the
+ * status goes ahead of its event, and an answer to a command ahead of its result. All else is
+ * said when there is room: a first list may hold a hundred thousand jobs.
+ */
+static void say_or_queue(struct tracker *tracker, const struct job_change *change,
+    enum payload_source source, bool is_news)
+{
+    struct job *job = change->job;
+    if (source == PAYLOAD_STREAM || is_news || (source == PAYLOAD_COMMAND && change->changed))
+        say_state(tracker, job);
+    else if (change->created && has_expired(tracker, job, clock_unix_ms()))
+        jobs_set_cleared(job, true);
+    else if (change->changed && !job->cleared)
+        jobs_set_unpublished(tracker->jobs, job);
+}
+
+/* Says what tracker->update has changed. */
 static void apply(
-    struct tracker *tracker, uint64_t mark, bool from_list, enum payload_source source, bool always)
+    struct tracker *tracker, uint64_t mark, bool from_list, enum payload_source source)
 {
     struct job_change change;
     jobs_apply(tracker->jobs, &tracker->update, mark, from_list, clock_unix_ms(), &change);
@@ -233,18 +250,14 @@ static void apply(
             tracker->counters->events_skipped++;
         return;
     }
-    if (always)
-        say_state(tracker, change.job);
-    else if (change.created && has_expired(tracker, change.job, clock_unix_ms()))
-        jobs_set_cleared(change.job, true);
-    else if (change.changed && !(change.job->cleared && !change.status_changed))
-        jobs_set_unpublished(tracker->jobs, change.job);
-    if (!change.status_changed)
-        return;
-    note_counts(tracker);
-    if (!is_merely_found(tracker, &change, source))
+    bool is_news = change.status_changed && !is_merely_found(tracker, &change, source);
+    say_or_queue(tracker, &change, source, is_news);
+    if (is_news)
         say_event(tracker, change.job, tracker->update.status, change.previous, source);
-    log_debug("%s: %s", change.job->id, tracker->update.status);
+    if (change.status_changed) {
+        note_counts(tracker);
+        log_debug("%s: %s", change.job->id, tracker->update.status);
+    }
 }
 
 void tracker_event(struct tracker *tracker, const char *data, size_t length)
@@ -256,7 +269,7 @@ void tracker_event(struct tracker *tracker, const char *data, size_t length)
         return;
     }
     tracker->counters->events++;
-    apply(tracker, JOBS_NOW, false, PAYLOAD_STREAM, true);
+    apply(tracker, JOBS_NOW, false, PAYLOAD_STREAM);
 }
 
 /* ---- Lists */
@@ -281,7 +294,7 @@ static bool apply_element(
 {
     enum job_update_result result = job_update_read(&tracker->update, element.at, element.length);
     if (result == JOB_UPDATE_OK)
-        apply(tracker, mark, true, source, false);
+        apply(tracker, mark, true, source);
     else
         report_unusable(tracker, result, "an entry of the list of jobs");
     if (result == JOB_UPDATE_OK || result == JOB_UPDATE_NO_STATUS)
@@ -337,7 +350,7 @@ bool tracker_answer(struct tracker *tracker, const char *id, const char *body, s
     if (strcmp(tracker->update.id, id) != 0)
         return error_set(
             error, ERROR_UPSTREAM, "the answer is about job %s, not %s", tracker->update.id, id);
-    apply(tracker, mark, false, source, false);
+    apply(tracker, mark, false, source);
     return true;
 }
 
