@@ -85,12 +85,12 @@ static bool refuse_text(
 static bool refuse_json(
     const struct setting *setting, const char *name, const cJSON *value, struct error *error)
 {
-    char number[NUMBER_SIZE];
     if (cJSON_IsString(value))
         return refuse_text(setting, name, value->valuestring, error);
     if (setting->type == SETTING_SECRET)
         return error_wrap(error, "%s", name);
     if (cJSON_IsNumber(value)) {
+        char number[NUMBER_SIZE];
         format_number(number, value->valuedouble);
         error_wrap(error, "%s", number);
     } else if (cJSON_IsBool(value)) {
@@ -291,9 +291,9 @@ static bool assign_array(
         *(unsigned *)target = 0;
     cJSON_ArrayForEach(element, value)
     {
-        char element_name[64];
         if (setting->type == SETTING_NAMES ? !add_name(setting, target, element, error)
                                            : !add_word(setting, target, element, error)) {
+            char element_name[64];
             snprintf(element_name, sizeof element_name, "%s[%d]", setting->path, index);
             return refuse_json(setting, element_name, element, error);
         }

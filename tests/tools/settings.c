@@ -10,7 +10,7 @@
 int main(int argc, char **argv)
 {
     struct buf out;
-    buf_init(&out, 1024 * 1024);
+    buf_init(&out, 1 << 20);
     if (argc == 2 && strcmp(argv[1], "example") == 0) {
         config_write_example(&out);
     } else if (argc == 2 && strcmp(argv[1], "markdown") == 0) {

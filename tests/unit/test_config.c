@@ -77,7 +77,7 @@ static void append_escaped(struct buf *out, const char *text)
             buf_append_char(out, *text);
         } else if (*++text == 'x') {
             memcpy(digits, text + 1, 2);
-            buf_append_char(out, (char)strtol(digits, NULL, 16));
+            buf_append_char(out, (char)(unsigned char)strtoul(digits, NULL, 16));
             text += 2;
         } else {
             buf_append_char(out, *text == 'n' ? '\n' : *text == 'r' ? '\r' : *text);
@@ -254,11 +254,10 @@ static void test_config_cases(void **state)
     char *line = NULL;
     size_t size = 0, cases = 0, failed = 0;
     struct world world;
-    ssize_t length;
     (void)state;
     assert_non_null(file);
     world_init(&world, "");
-    while ((length = getline(&line, &size, file)) != -1) {
+    while (getline(&line, &size, file) != -1) {
         line[strcspn(line, "\n")] = '\0';
         char *text = strstr(line, ": ");
         if (line[0] == '#' || line[0] == '\0')
