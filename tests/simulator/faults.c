@@ -203,6 +203,10 @@ void fault_release(struct fault *fault)
 
 bool fault_replaces_answer(const struct fault *fault)
 {
-    return fault->status != 0 || fault->body != NULL || fault->stall ||
-           fault->cut_after != FAULT_NO_CUT;
+    return fault->status >= 300 || fault->body != NULL;
+}
+
+bool fault_spoils_answer(const struct fault *fault)
+{
+    return fault_replaces_answer(fault) || fault->stall || fault->cut_after != FAULT_NO_CUT;
 }

@@ -219,6 +219,7 @@ static struct job *new_job(struct world *world, int64_t unix_ms)
     format_time(unix_ms, time);
 
     struct job *job = jobs_add(world->jobs, id);
+    job_set_text(job, "job_id", id, JOB_IN_BOTH);
     job_set_text(job, "status", "upload_pending", JOB_IN_BOTH);
     job_set_text(job, "sample_name", name, JOB_IN_LIST);
     job_set_text(job, "message", "Waiting for the upload", JOB_IN_STATUS);
