@@ -182,11 +182,10 @@ struct fault *faults_take(struct faults *faults, enum kind kind)
     struct fault *fault = *link;
     if (fault == NULL)
         return NULL;
-    fault->holders++;
-    if (!fault->endless && --fault->left == 0) {
-        *link = fault->next;
-        fault_release(fault);
-    }
+    if (fault->endless || --fault->left > 0)
+        fault->holders++;
+    else
+        *link = fault->next; /* the list's hold on it goes to the request */
     return fault;
 }
 

@@ -352,13 +352,10 @@ struct server *server_new(int listen_fd, struct sim *sim, struct error *error)
 
 void server_free(struct server *server)
 {
-    struct request *request;
     if (server == NULL)
         return;
-    DL_FOREACH(server->requests, request)
-    {
-        drop(request);
-    }
+    for (struct request *each = server->requests; each != NULL; each = each->next)
+        drop(each);
     MHD_run(server->daemon);
     MHD_stop_daemon(server->daemon);
     free(server->polled);
@@ -369,19 +366,23 @@ void server_free(struct server *server)
 int64_t server_tick(struct server *server, int64_t now_ms)
 {
     int64_t next_ms = INT64_MAX;
-    struct request *request;
     bool release = server->sim->release_stalled;
     server->sim->release_stalled = false;
-    DL_FOREACH(server->requests, request)
-    {
-        if (release && request->fault != NULL && request->fault->stall)
-            drop(request);
-        else if (request->parked && request->due_ms <= now_ms)
-            unpark(request);
-        if (request->parked && request->due_ms < next_ms)
-            next_ms = request->due_ms;
+    for (struct request *each = server->requests; each != NULL; each = each->next) {
+        if (release && each->fault != NULL && each->fault->stall)
+            drop(each);
+        else if (each->parked && each->due_ms <= now_ms)
+            unpark(each);
+        if (each->parked && each->due_ms < next_ms)
+            next_ms = each->due_ms;
     }
     return next_ms;
+}
+
+static int socket_of(const struct request *request)
+{
+    return MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD)
+        ->connect_fd;
 }
 
 static void watch(struct server *server, size_t at, int fd, short events, struct request *request)
@@ -399,16 +400,11 @@ static void watch(struct server *server, size_t at, int fd, short events, struct
 static size_t watch_all(struct server *server, int extra_fd)
 {
     size_t count = 0;
-    struct request *request;
     watch(server, count++, server->epoll_fd, POLLIN, NULL);
     watch(server, count++, extra_fd, POLLIN, NULL);
-    DL_FOREACH(server->requests, request)
-    {
-        if (!request->dropped && (request->parked || request->subscriber != NULL)) {
-            int fd = MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD)
-                         ->connect_fd;
-            watch(server, count++, fd, POLLRDHUP, request);
-        }
+    for (struct request *each = server->requests; each != NULL; each = each->next) {
+        if (!each->dropped && (each->parked || each->subscriber != NULL))
+            watch(server, count++, socket_of(each), POLLRDHUP, each);
     }
     return count;
 }

@@ -107,8 +107,11 @@ void world_cancel(struct world *world, struct job *job, int64_t unix_ms)
 static void begin_phase(struct world *world, struct job *job, int64_t unix_ms)
 {
     struct life *life = job->life;
+    bool with_progress = !life->silent && life->progress > 0;
     set_state(job, "processing", life->pipeline->phases[life->phase].message);
-    announce(world, job, !life->silent && life->progress > 0, unix_ms);
+    if (with_progress)
+        job_set_number(job, "progress", life->progress, JOB_IN_STATUS);
+    announce(world, job, with_progress, unix_ms);
     wait_between(world, life, 900, 2200);
 }
 
