@@ -5,7 +5,9 @@ from urllib.parse import quote
 
 import pytest
 
-from simulator_probe import KEY, manual, simulate, wait_until  # noqa: F401 (fixtures)
+from simulator_probe import KEY, wait_until
+
+pytest_plugins = "simulator_probe"
 
 STATES = ["upload_pending", "queued", "processing"]
 ENDED = {"completed", "failed", "cancelled"}

@@ -6,7 +6,10 @@ import time
 
 import pytest
 
-from simulator_probe import KEY, PATIENCE, manual, simulate, wait_until  # noqa: F401 (fixtures)
+from simulator_probe import KEY, PATIENCE, wait_until
+
+pytest_plugins = "simulator_probe"
+
 
 # --- faults
 

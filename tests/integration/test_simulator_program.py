@@ -8,7 +8,10 @@ import socket
 
 import pytest
 
-from simulator_probe import KEY, PATIENCE, manual, run, simulate, wait_until  # noqa: F401 (fixtures)
+from simulator_probe import KEY, PATIENCE, run, wait_until
+
+pytest_plugins = "simulator_probe"
+
 
 # --- what was asked, and keys
 

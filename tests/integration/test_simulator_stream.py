@@ -2,7 +2,10 @@
 
 import pytest
 
-from simulator_probe import manual, simulate, wait_until  # noqa: F401 (fixtures)
+from simulator_probe import wait_until
+
+pytest_plugins = "simulator_probe"
+
 
 # --- the stream
 
