@@ -1,4 +1,7 @@
-"""Programs and streams for the tests of the AIVA simulator by itself."""
+"""Programs and streams for the tests of the AIVA simulator by itself.
+
+Imported by name before pytest takes it in as a plugin: PYTEST_DONT_REWRITE.
+"""
 
 import http.client
 import json

@@ -13,6 +13,7 @@ STATES = ["upload_pending", "queued", "processing"]
 ENDED = {"completed", "failed", "cancelled"}
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
+
 # --- the documented API
 
 

@@ -11,9 +11,6 @@ from simulator_probe import KEY, PATIENCE, wait_until
 pytest_plugins = "simulator_probe"
 
 
-# --- faults
-
-
 @pytest.mark.parametrize("on, method, path", [
     ("list", "GET", "/jobs"), ("status", "GET", "/jobs/p/status"),
     ("cancel", "POST", "/jobs/p/cancel"), ("delete", "DELETE", "/jobs/c"),

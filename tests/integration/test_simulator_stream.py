@@ -7,9 +7,6 @@ from simulator_probe import wait_until
 pytest_plugins = "simulator_probe"
 
 
-# --- the stream
-
-
 def test_stream_head(manual):
     """What a client goes by."""
     head = manual.open_stream().head.decode()
