@@ -101,8 +101,10 @@ def test_a_scenario(simulate, tmp_path):
 
 def test_a_scenario_loops(simulate, tmp_path):
     """From its first jobs on."""
-    path = scenario(tmp_path, {"jobs": [{"job_id": "a", "status": "queued"}], "loop": True, "steps": [
-        {"after_ms": 100, "job": "a", "remove": True}, {"after_ms": 10, "emit": "again"}]})
+    path = scenario(tmp_path, {
+        "jobs": [{"job_id": "a", "status": "queued"}], "loop": True,
+        "steps": [{"after_ms": 100, "job": "a", "remove": True},
+                  {"after_ms": 10, "emit": "again"}]})
     simulator = simulate("--scenario", path)
     stream = simulator.open_stream()
     stream.read_until(lambda: stream.text.count(b"again") >= 3)
