@@ -9,7 +9,7 @@ PACKAGES_BUILD=(build-essential cmake ninja-build pkg-config ca-certificates
 PACKAGES_DEMO=(libmicrohttpd-dev mosquitto mosquitto-clients python3)
 # For the tests besides.
 PACKAGES_TEST=(libcmocka-dev python3-pytest python3-paho-mqtt python3-yaml openssl curl
-    clang clang-format clang-tidy cppcheck libclang-rt-dev)
+    clang clang-format clang-tidy cppcheck libclang-rt-dev shellcheck)
 
 # Prints those of its arguments that are not installed, one a line.
 packages_missing()
