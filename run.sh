@@ -246,7 +246,7 @@ start_view()
         return
     fi
     # Not through launch(): it keeps the terminal. XDG_CONFIG_HOME is where mosquitto_sub looks.
-    XDG_CONFIG_HOME=$work $python tests/demo/watch.py --root "$root" --publish "mosquitto_pub $client" \
+    XDG_CONFIG_HOME=$work setpriv --pdeathsig TERM $python tests/demo/watch.py --root "$root" --publish "mosquitto_pub $client" \
         --note "The bridge joins $aiva and the broker at $MQTT_URL" \
         --note "Log         $work/bridge.log" \
         --note "Watch       mosquitto_sub $client -v -t '$root/#'" \

@@ -9,7 +9,7 @@ writes one plain line for each change. mosquitto_sub finds its broker in its own
 import argparse
 import json
 import os
-import selectors
+import select
 import shlex
 import shutil
 import signal
@@ -264,14 +264,18 @@ class Log:
 
 
 def follow(child, board, screen, log):
-    """Feeds the board until the subscriber ends."""
-    selector = selectors.DefaultSelector()
-    selector.register(child.stdout, selectors.EVENT_READ)
+    """Feeds the board until the subscriber ends, or nobody reads our output any more."""
+    source, sink = child.stdout.fileno(), sys.stdout.fileno()
+    poll = select.poll()
+    poll.register(source, select.POLLIN)
+    poll.register(sink, 0)  # errors and hang-ups only
     rest, dirty, next_draw = b"", True, 0.0
     while True:
-        ready = selector.select(REDRAW_S)
-        if ready:
-            chunk = os.read(child.stdout.fileno(), 65536)
+        ready = dict(poll.poll(REDRAW_S * 1000))
+        if sink in ready:
+            raise BrokenPipeError
+        if source in ready:
+            chunk = os.read(source, 65536)
             if not chunk:
                 return
             *lines, rest = (rest + chunk).split(b"\n")
