@@ -1,0 +1,179 @@
+/* The log: one line a message on standard error, as text or JSON, safe to show on a terminal.
+ * Lines are made in a fixed buffer, so that logging works when memory is short. */
+#include "log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "utf8.h"
+
+enum {
+    LINE_SIZE = 8192,
+    LIMIT_PERIOD_MS = 60 * 1000,
+};
+
+#define CUT_MARK "..."
+/* The end of the longest line: the mark, `"}` and the newline. */
+#define END_SIZE (sizeof CUT_MARK - 1 + 3)
+
+enum log_level log_threshold = LOG_LEVEL_INFO;
+static enum log_format line_format = LOG_FORMAT_TEXT;
+
+struct line {
+    size_t length;
+    bool cut;
+    char bytes[LINE_SIZE];
+};
+
+void log_setup(enum log_level level, enum log_format format)
+{
+    log_threshold = level;
+    line_format = format;
+}
+
+static const char *level_name(enum log_level level)
+{
+    switch (level) {
+    case LOG_LEVEL_ERROR:
+        return "error";
+    case LOG_LEVEL_WARN:
+        return "warn";
+    case LOG_LEVEL_INFO:
+        return "info";
+    case LOG_LEVEL_DEBUG:
+        return "debug";
+    }
+    return "unknown";
+}
+
+/* Adds all of the bytes or none; after the first that do not fit, nothing more is added. */
+static void put(struct line *line, const char *bytes, size_t length)
+{
+    if (line->cut || length > LINE_SIZE - END_SIZE - line->length) {
+        line->cut = true;
+        return;
+    }
+    memcpy(line->bytes + line->length, bytes, length);
+    line->length += length;
+}
+
+static void put_text(struct line *line, const char *text)
+{
+    put(line, text, strlen(text));
+}
+
+/* A control character is shown as \u000a in both formats. A byte that is not UTF-8 is shown as
+ * \xff, which in JSON, whose strings hold characters only, is the escaped text `\xff`. */
+static void put_escape(struct line *line, unsigned value, bool is_byte)
+{
+    char escape[16];
+    int length;
+
+    if (is_byte)
+        length = snprintf(
+            escape, sizeof escape, "%s\\x%02x", line_format == LOG_FORMAT_JSON ? "\\" : "", value);
+    else
+        length = snprintf(escape, sizeof escape, "\\u%04x", value);
+    put(line, escape, (size_t)length);
+}
+
+static bool is_control(uint32_t code_point)
+{
+    return code_point < 0x20 || (code_point >= 0x7F && code_point <= 0x9F);
+}
+
+static void put_escaped(struct line *line, const char *text)
+{
+    size_t left = strlen(text);
+
+    while (left > 0 && !line->cut) {
+        uint32_t code_point;
+        size_t used = utf8_decode(text, left, &code_point);
+
+        if (used == 0) {
+            used = 1;
+            put_escape(line, (unsigned char)*text, true);
+        } else if (is_control(code_point)) {
+            put_escape(line, code_point, false);
+        } else if (line_format == LOG_FORMAT_JSON && (*text == '"' || *text == '\\')) {
+            put(line, (char[]){'\\', *text}, 2);
+        } else {
+            put(line, text, used);
+        }
+        text += used;
+        left -= used;
+    }
+}
+
+static void put_head(struct line *line, enum log_level level, const char *tag)
+{
+    bool json = line_format == LOG_FORMAT_JSON;
+    char now[CLOCK_TEXT_SIZE];
+
+    clock_format(clock_unix_ms(), now);
+    put_text(line, json ? "{\"time\":\"" : "");
+    put_text(line, now);
+    put_text(line, json ? "\",\"level\":\"" : " ");
+    put_text(line, level_name(level));
+    put_text(line, json ? "\",\"tag\":\"" : " ");
+    put_escaped(line, tag);
+    put_text(line, json ? "\",\"message\":\"" : ": ");
+}
+
+/* Goes into the room that put() leaves. */
+static void put_end(struct line *line)
+{
+    const char *end = line_format == LOG_FORMAT_JSON ? "\"}\n" : "\n";
+
+    if (line->cut) {
+        memcpy(line->bytes + line->length, CUT_MARK, sizeof CUT_MARK - 1);
+        line->length += sizeof CUT_MARK - 1;
+    }
+    memcpy(line->bytes + line->length, end, strlen(end));
+    line->length += strlen(end);
+}
+
+void log_write(enum log_level level, const char *tag, const char *format, ...)
+{
+    int kept_errno = errno;
+    /* As long as a line: what does not fit here would not fit there, and the line says it is cut.
+     */
+    char message[LINE_SIZE];
+    struct line line;
+    va_list args;
+    ssize_t written;
+
+    if (level > log_threshold)
+        return;
+    va_start(args, format);
+    if (vsnprintf(message, sizeof message, format, args) < 0)
+        snprintf(message, sizeof message, "(message cannot be formatted) %s", format);
+    va_end(args);
+
+    line.length = 0;
+    line.cut = false;
+    put_head(&line, level, tag);
+    put_escaped(&line, message);
+    put_end(&line);
+    do /* There is nowhere to report a failure to: the line is lost. */
+        written = write(STDERR_FILENO, line.bytes, line.length);
+    while (written < 0 && errno == EINTR);
+    errno = kept_errno;
+}
+
+bool log_limit_pass(struct log_limit *limit, int64_t now_ms, unsigned *suppressed)
+{
+    if (now_ms < limit->next_ms) {
+        limit->suppressed++;
+        return false;
+    }
+    *suppressed = limit->suppressed;
+    limit->suppressed = 0;
+    limit->next_ms = now_ms + LIMIT_PERIOD_MS;
+    return true;
+}
