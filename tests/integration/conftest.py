@@ -1,0 +1,85 @@
+"""Fixtures: each gives a world that is closed, and looked at for sanitizer reports, afterwards."""
+
+import contextlib
+import os
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from harness.bridge import Bridge  # noqa: E402
+from harness.proxy import Proxy  # noqa: E402
+from harness.simulator import KEY  # noqa: E402
+from harness.world import World  # noqa: E402
+
+
+def pytest_configure(config):
+    missing = [name for name in ("BRIDGE", "SIMULATOR") if not os.environ.get(name)]
+    if missing and not config.option.collectonly:
+        raise pytest.UsageError(f"set {' and '.join(missing)} to the programs to test")
+
+
+@contextlib.contextmanager
+def opened(folder, **options):
+    """A world that is closed whatever happens."""
+    world = World(folder, **options)
+    try:
+        yield world.open()
+    finally:
+        world.close()
+
+
+@pytest.fixture
+def make_world(tmp_path):
+    """Makes worlds with options: make_world(broker={…}, simulator=[…])."""
+    with contextlib.ExitStack() as stack:
+        def make(**options):
+            folder = tmp_path / f"world{len(list(tmp_path.iterdir()))}"
+            folder.mkdir()
+            return stack.enter_context(opened(folder, **options))
+        yield make
+
+
+@pytest.fixture
+def world(make_world):
+    """A broker, a simulator and a recorder; the test starts the bridge."""
+    return make_world()
+
+
+@pytest.fixture(scope="module")
+def shared_world(request, tmp_path_factory):
+    """One running bridge for a whole file; SHARED_JOBS and SHARED_CONFIG there describe it."""
+    with opened(tmp_path_factory.mktemp("shared")) as world:
+        world.start(getattr(request.module, "SHARED_JOBS", ()),
+                    getattr(request.module, "SHARED_CONFIG", None))
+        yield world
+
+
+@pytest.fixture
+def shared(shared_world):
+    """The file's running bridge, for tests that use job ids of their own and leave no faults."""
+    shared_world.bridge.assert_alive()
+    yield shared_world
+    shared_world.simulator.clear_faults()
+
+
+@pytest.fixture
+def bridge(tmp_path):
+    """The program alone, configured for servers that do not exist."""
+    return Bridge(tmp_path, {"aiva.url": "http://127.0.0.1:1", "aiva.api_key": KEY,
+                             "mqtt.url": "mqtt://127.0.0.1:1"})
+
+
+@pytest.fixture
+def relayed(make_world):
+    """A world whose broker the bridge reaches through a relay that can be blocked."""
+    world = make_world()
+    relay = Proxy(world.broker.port)
+    world.bridge.settings["mqtt.url"] = relay.url
+    yield world, relay
+    relay.unblock()
+    if world.bridge.running:
+        world.bridge.stop()
+    relay.close()

@@ -1,0 +1,1 @@
+"""What the integration tests stand on: a broker, a simulator, a bridge and a recorder."""

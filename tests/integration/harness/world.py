@@ -1,0 +1,147 @@
+"""Broker, simulator, bridge and recorder, put together for one test or one test file."""
+
+import itertools
+import uuid
+
+from . import topics
+from .bridge import Bridge
+from .broker import Broker
+from .recorder import Recorder, retained
+from .simulator import KEY, Simulator
+from .waiting import PATIENCE, wait_until
+
+CREATED = "2026-03-09T10:30:00Z"
+ENDED = ("completed", "failed", "cancelled")
+
+
+def job(name, status="processing", **members):
+    """A job as the simulator takes it."""
+    return {"job_id": name, "status": status, "sample_name": f"Sample {name}",
+            "created_at": CREATED, **members}
+
+
+class World:
+    """Everything that one bridge needs, and the questions that tests ask about it."""
+
+    def __init__(self, folder, broker=None, simulator=()):
+        self._numbers = itertools.count(1)
+        self.broker = Broker(folder, **(broker or {}))
+        self.simulator = Simulator(folder, *simulator)
+        self.bridge = Bridge(folder, {
+            "aiva.url": self.simulator.url, "aiva.api_key": KEY,
+            "mqtt.url": self.broker.url})
+        self.recorder = None
+
+    def open(self):
+        """Starts all but the bridge."""
+        self.broker.start()
+        self.simulator.start()
+        self.record()
+        return self
+
+    def record(self, **options):
+        """Begins a new record."""
+        if self.recorder is not None:
+            self.recorder.close()
+        self.recorder = Recorder(self.broker, **options)
+        self.recorder.guard = self.bridge.assert_alive
+
+    def close(self):
+        """Ends everything; fails where the bridge has something to be ashamed of."""
+        try:
+            if self.bridge.process is not None:
+                self.bridge.finish()
+        finally:
+            if self.recorder is not None:
+                self.recorder.close()
+            for program in (self.simulator, self.broker):
+                if program.running:
+                    program.end()
+
+    def start(self, jobs=(), config=None, env=None):
+        """Starts the bridge with these jobs upstream; returns when it has published them."""
+        if jobs:
+            self.simulator.put_jobs(list(jobs))
+        since = self.recorder.mark()
+        lists = self.simulator.requests("list")
+        self.bridge.start(config, env)
+        self.wait_upstream("streaming", since)
+        wait_until(lambda: self.simulator.requests("list") > lists, "the list to be read")
+        for one in jobs:
+            self.wait_known(one, since, (config or {}).get("jobs.hide", ()))
+        return since
+
+    def restart(self, config=None, env=None):
+        """Stops the bridge and starts it again; returns the mark of the start."""
+        self.bridge.stop()
+        return self.start(config=config, env=env)
+
+    def wait_known(self, one, since, hidden=()):
+        """Waits until a job's topic shows all that list and status give of it."""
+        late = ("progress", "message") if one["status"] in ENDED else ()
+        shown = {name: value for name, value in one.items() if name not in (*late, *hidden)}
+        self.wait_state(one["job_id"], since, **shown)
+
+    def wait_upstream(self, state, since=0, timeout=PATIENCE):
+        return self.recorder.wait_topic(topics.of_bridge("upstream"), since, timeout, state=state)
+
+    def wait_state(self, name, since=0, **members):
+        """The first state of a job since a mark that shows these members."""
+        return self.recorder.wait_topic(topics.of_job(name, "state"), since, **members)
+
+    def wait_event(self, name, since=0, **members):
+        return self.recorder.wait_topic(topics.of_job(name, "event"), since, **members)
+
+    def states(self, name, since=0):
+        return self.recorder.select(topics.of_job(name, "state"), since)
+
+    def events(self, name, since=0):
+        return [one.json for one in self.recorder.select(topics.of_job(name, "event"), since)]
+
+    def results(self, name, since=0):
+        return [one.json for one in self.recorder.select(topics.of_job(name, "result"), since)]
+
+    def retained(self, topic_filter="#"):
+        """What a new client would find at the broker."""
+        return retained(self.broker, topic_filter)
+
+    def new_name(self, prefix="job"):
+        """A job id that nobody has used yet."""
+        return f"{prefix}-{next(self._numbers)}-{uuid.uuid4().hex[:6]}"
+
+    def create(self, status="processing", **members):
+        """A new job that the stream announces; returns its id once it is published."""
+        name = self.new_name()
+        since = self.recorder.mark()
+        self.simulator.set_job(name, status=status, **{**job(name, status), **members})
+        self.wait_state(name, since, status=status)
+        self.wait_event(name, since)
+        return name
+
+    def stream_marker(self):
+        """Sends a last event and waits for it: what the stream said before is published now."""
+        return self.create("queued")
+
+    def send_command(self, name, command, payload=b"{}", **options):
+        """Asks the bridge for something; returns the mark from which the answer may come."""
+        since = self.recorder.mark()
+        self.recorder.publish(topics.of_job(name, f"command/{command}"), payload, **options)
+        return since
+
+    def command(self, name, command, payload=b"{}", timeout=PATIENCE, **options):
+        """Asks the bridge for something and returns the answer."""
+        since = self.send_command(name, command, payload, **options)
+        return self.recorder.wait_topic(topics.of_job(name, "result"), since, timeout).json
+
+    def refresh(self, payload=b"{}", **options):
+        """Has the bridge read the list; returns the answer."""
+        since = self.recorder.mark()
+        self.recorder.publish(topics.of_bridge("command/refresh"), payload, **options)
+        return self.recorder.wait_topic(topics.of_bridge("result"), since).json
+
+    def command_marker(self):
+        """A command of its own, answered: commands sent before have reached the bridge."""
+        name = self.create("processing")
+        assert self.command(name, "refresh")["ok"]
+        return name
+

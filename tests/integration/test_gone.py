@@ -1,0 +1,151 @@
+"""A job that is gone: an event, and then nothing of it is left at the broker."""
+
+from datetime import datetime, timezone
+
+import pytest
+from harness.topics import of_bridge, of_job
+from harness.waiting import wait_until
+from harness.world import job
+
+
+def cleared(world, name, since=0):
+    """Waits until the job's state topic is cleared."""
+    topic = of_job(name, "state")
+    return world.recorder.wait_for(
+        lambda message: message.topic == topic and not message.payload, since=since,
+        what=f"an empty {topic}")
+
+
+def assert_nothing_left(world, name):
+    left = [message for message in world.retained().values()
+            if name in message.topic or name.encode() in message.payload]
+    assert not left
+
+
+@pytest.mark.parametrize("discovery", [False, True])
+def test_a_deleted_job_leaves_nothing(world, discovery):
+    """Event first, then discovery, the state last; all of it empty and retained."""
+    world.start([job("gone-1", "completed"), job("stays", "completed")],
+                {"homeassistant.enabled": discovery})
+    if discovery:
+        world.recorder.wait_for(lambda message: message.topic.startswith("homeassistant/")
+                                and b"gone-1" in message.payload, what="discovery of the job")
+    since = world.recorder.mark()
+    assert world.command("gone-1", "delete")["ok"]
+    last = cleared(world, "gone-1", since)
+    event = world.wait_event("gone-1", since, event_type="deleted")
+    assert event.position < last.position
+    empties = [message for message in world.recorder.messages[since:]
+               if not message.payload and message.position <= last.position]
+    assert all(message.retain for message in empties)
+    assert bool([one for one in empties if one.topic.startswith("homeassistant/")]) == discovery
+    world.stream_marker()
+    assert_nothing_left(world, "gone-1")
+    assert world.recorder.last(of_job("stays", "state")).payload
+
+
+def test_a_job_missing_from_the_list_is_gone(world):
+    """The same for a job that another client has deleted."""
+    world.start([job("gone-1", "completed"), job("gone-2"), job("stays", "completed")])
+    for name in ("gone-1", "gone-2"):
+        world.simulator.vanish(name)
+    world.refresh()
+    for name, previous in (("gone-1", "completed"), ("gone-2", "processing")):
+        cleared(world, name)
+        event = world.wait_event(name, event_type="deleted").json
+        assert event["previous"] == previous
+        assert_nothing_left(world, name)
+    world.recorder.wait_topic(of_bridge("jobs"), total=1)
+
+
+def test_an_empty_list_is_a_complete_list(world):
+    """No jobs at all is an answer too."""
+    world.start([job("gone-1", "completed")])
+    world.simulator.put_jobs([])
+    world.refresh()
+    cleared(world, "gone-1")
+
+
+def test_a_late_event_does_not_bring_it_back(world):
+    """Only the list can show a deleted job again."""
+    world.start([job("gone-1", "completed")])
+    assert world.command("gone-1", "delete")["ok"]
+    last = cleared(world, "gone-1").position
+    world.simulator.emit({"job_id": "gone-1", "status": "completed", "message": "late"})
+    world.stream_marker()
+    assert not world.states("gone-1", last + 1)
+    assert len(world.events("gone-1")) == 1
+    assert "aiva/jobs/gone-1/state" not in world.retained()
+
+
+def test_the_list_brings_it_back(world):
+    """A job that the list shows again is a job again, and the stream may speak of it."""
+    world.start([job("gone-1", "completed")])
+    assert world.command("gone-1", "delete")["ok"]
+    last = cleared(world, "gone-1").position
+    world.simulator.set_job("gone-1", quiet=True, status="queued")
+    world.refresh()
+    world.wait_state("gone-1", last + 1, status="queued")
+    world.simulator.set_job("gone-1", status="processing")
+    world.wait_state("gone-1", last + 1, status="processing")
+
+
+@pytest.mark.parametrize("fault", [
+    {"status": 500}, {"status": 404}, {"status": 401}, {"status": 302, "location": "/x"},
+    {"cut_after": 1}, {"cut_after": 60}, {"body": ""}, {"body": "[]x"}, {"body": "["},
+    {"body": '[{"job_id":"other","status":"completed"}'}, {"body": '{"jobs":[]}'},
+    {"body": "null"}, {"body": '{"detail":"no"}'}], ids=str)
+def test_a_list_that_failed_deletes_nothing(world, fault):
+    """Failed, cut short or not parsed: the jobs stay."""
+    world.start([job("stays", "completed"), job("other", "completed")])
+    since = world.recorder.mark()
+    lists = world.simulator.requests("list")
+    world.simulator.fault("list", **({"status": 200} if "body" in fault else {}), **fault)
+    world.recorder.publish(of_bridge("command/refresh"), b"x")
+    wait_until(lambda: world.simulator.requests("list") > lists, "the list")
+    world.recorder.wait_topic(of_bridge("result"), since, 40)
+    for name in ("stays", "other"):
+        assert not world.events(name)
+        assert all(message.payload for message in world.states(name))
+
+
+def test_a_status_call_of_404_makes_the_list_decide(world):
+    """Gone where the list does not have it either."""
+    world.start([job("gone-1"), job("stays", "completed")])
+    world.simulator.vanish("gone-1")
+    answer = world.command("gone-1", "refresh")
+    assert answer["ok"] is False and answer["error"] == "not_found"
+    cleared(world, "gone-1")
+    assert world.wait_event("gone-1", event_type="deleted").json["previous"] == "processing"
+    assert_nothing_left(world, "gone-1")
+
+
+def test_a_status_call_of_404_alone_deletes_nothing(world):
+    """The list still shows the job: it stays."""
+    world.start([job("stays")])
+    lists = world.simulator.requests("list")
+    world.simulator.fault("status", status=404, body='{"detail":"?"}')
+    assert world.command("stays", "refresh")["error"] == "not_found"
+    wait_until(lambda: world.simulator.requests("list") > lists, "the list to be asked")
+    world.stream_marker()
+    assert not world.events("stays")
+    assert all(message.payload for message in world.states("stays"))
+
+
+def test_finished_jobs_can_be_cleared_after_hours(world):
+    """`jobs.keep_finished_h`: cleared without a `deleted` event, for the job still exists."""
+    recent = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    jobs = [job("old", "completed", completed_at="2026-03-09T10:45:00Z"),
+            job("young", "completed", completed_at=recent), job("going", "processing")]
+    world.start(jobs)
+    assert of_job("old", "state") in world.retained()
+    since = world.recorder.mark()
+    world.bridge.stop()
+    world.bridge.start({"jobs.keep_finished_h": 1})
+    world.wait_upstream("streaming", since)
+    wait_until(lambda: of_job("old", "state") not in world.retained("aiva/jobs/#"),
+               "the old job to be cleared", pause=0.1)
+    world.stream_marker()
+    found = world.retained("aiva/jobs/#")
+    assert of_job("young", "state") in found and of_job("going", "state") in found
+    assert not world.events("old")

@@ -1,0 +1,388 @@
+"""Losses and restarts on either side, and what the bridge says and does about them."""
+
+import signal
+
+import pytest
+from harness.simulator import KEY
+from harness.topics import of_bridge, of_job
+from harness.waiting import wait_until
+from harness.world import job
+
+FAST_POLL = {"aiva.poll_interval_s": 1, "aiva.list_interval_s": 1}
+
+
+def wait_streams(world, count):
+    """Waits for the so-many-th stream to be open."""
+    wait_until(lambda: world.simulator.requests("stream") >= count
+               and world.simulator.stats()["streams_open"] == 1, f"stream {count}")
+
+
+def texts(world, topic, since=0):
+    return [message.text for message in world.recorder.select(topic, since)]
+
+
+# --- the stream
+
+
+@pytest.mark.parametrize("hard", [False, True])
+def test_a_cut_stream_is_opened_again(world, hard):
+    """And the list tells what was missed: changed, new and vanished jobs."""
+    world.start([job("changed", "queued"), job("gone", "completed"), job("same", "completed")])
+    world.simulator.put_jobs([job("changed", "failed"), job("same", "completed"),
+                              job("fresh", "completed")])
+    since = world.recorder.mark()
+    world.simulator.cut(hard=hard)
+    assert world.wait_event("changed", since).json["previous"] == "queued"
+    assert world.wait_event("fresh", since).json["previous"] is None
+    assert world.wait_event("gone", since).json["event_type"] == "deleted"
+    world.recorder.wait_for(lambda message: message.topic == of_job("gone", "state")
+                            and not message.payload)
+    wait_streams(world, 2)
+    world.stream_marker()
+    assert not world.events("same")
+
+
+def test_the_last_event_id_is_sent(world):
+    """Where ids were seen, the next request tells the last one."""
+    world.start()
+    world.simulator.emit({"job_id": "a", "status": "queued"}, id="71")
+    world.simulator.emit({"job_id": "a", "status": "processing"}, id="é 72")
+    world.wait_state("a", status="processing")
+    world.simulator.cut()
+    wait_streams(world, 2)
+    assert world.simulator.stats()["last_event_id"] == "é 72"
+
+
+def test_no_event_id_where_none_was_seen(world):
+    """The header is left out."""
+    world.start()
+    world.create("queued")
+    world.simulator.cut()
+    wait_streams(world, 2)
+    assert not world.simulator.stats()["last_event_id"]
+
+
+def test_a_replay_changes_nothing(make_world):
+    """A server that replays after Last-Event-ID brings no event twice."""
+    world = make_world(simulator=["--event-ids"])
+    world.start()
+    name = world.create("queued")
+    world.simulator.set_job(name, status="processing")
+    world.wait_event(name, event_type="processing")
+    world.simulator.cut()
+    world.simulator.set_job(name, status="completed")
+    world.wait_event(name, event_type="completed")
+    wait_streams(world, 2)
+    world.stream_marker()
+    assert [event["event_type"] for event in world.events(name)] == [
+        "queued", "processing", "completed"]
+
+
+def test_a_silent_stream_is_dead(world):
+    """Nothing for the idle time, not even a comment: a new stream is opened."""
+    world.start([job("one")], {"aiva.idle_timeout_s": 1})
+    wait_streams(world, 2)
+    world.wait_state("one")
+
+
+def test_a_stream_that_comments_is_alive(world):
+    """Any byte counts."""
+    world.start(config={"aiva.idle_timeout_s": 2})
+
+    def comment():
+        world.simulator.raw(b": still here\r\n\r\n")
+        return world.simulator.stats()["log"][-1]
+
+    streams = world.simulator.requests("stream")
+    ends = []
+    wait_until(lambda: comment() and len(ends) >= 30 or ends.append(1), "30 comments", pause=0.1)
+    assert world.simulator.requests("stream") == streams
+
+
+@pytest.mark.parametrize("fault", [
+    {"status": 204}, {"status": 404}, {"status": 405}, {"status": 406}, {"status": 501},
+    {"status": 200, "content_type": "application/json", "body": "[]"}], ids=str)
+def test_where_there_is_no_stream_it_polls(world, fault):
+    """Polling is said, and does the work."""
+    world.simulator.put_jobs([job("one", "queued")])
+    world.simulator.fault("stream", times=0, **fault)
+    world.bridge.start(FAST_POLL)
+    world.wait_upstream("polling")
+    world.wait_state("one", status="queued")
+    world.simulator.set_job("one", quiet=True, status="processing", progress=7)
+    assert world.wait_event("one", event_type="processing").json["previous"] == "queued"
+    world.wait_state("one", progress=7)
+
+
+def test_it_polls_after_three_failures(world):
+    """The stream fails in a row, the other calls work."""
+    world.simulator.put_jobs([job("one", "queued")])
+    world.simulator.fault("stream", times=0, status=500)
+    world.bridge.start(FAST_POLL)
+    world.wait_upstream("polling", timeout=30)
+    assert world.simulator.requests("stream") >= 3
+    world.simulator.set_job("one", quiet=True, status="processing")
+    world.wait_event("one", event_type="processing")
+
+
+def test_it_returns_to_the_stream(world):
+    """It goes on trying, and stops polling when it has the stream."""
+    world.simulator.put_jobs([job("one", "queued")])
+    world.simulator.fault("stream", times=2, status=404)
+    world.bridge.start(FAST_POLL)
+    polling = world.wait_upstream("polling")
+    world.wait_upstream("streaming", polling.position, timeout=90)
+    world.simulator.set_job("one", status="processing", message="streamed")
+    assert world.wait_event("one", event_type="processing").json["source"] == "stream"
+
+
+def test_poll_mode(world):
+    """No stream is asked for; ended jobs are not polled any more."""
+    world.simulator.put_jobs([job("one", "queued"), job("two", "processing", progress=1)])
+    world.bridge.start({**FAST_POLL, "aiva.mode": "poll", "aiva.list_interval_s": 600})
+    world.wait_upstream("polling")
+    world.wait_state("two", progress=1)
+    world.simulator.set_job("one", quiet=True, status="completed", message="Done")
+    world.wait_state("one", status="completed", message="Done", progress=100)
+    done = world.simulator.paths("status").count("GET /jobs/one/status")
+    polls = world.simulator.paths("status").count("GET /jobs/two/status")
+    wait_until(lambda: world.simulator.paths("status").count("GET /jobs/two/status") >= polls + 2,
+               "two more polls")
+    assert world.simulator.paths("status").count("GET /jobs/one/status") == done
+    assert world.simulator.requests("stream") == 0
+
+
+def test_poll_mode_finds_new_and_vanished_jobs(world):
+    """The list tells, every `list_interval_s`."""
+    world.simulator.put_jobs([job("gone", "completed")])
+    world.bridge.start({**FAST_POLL, "aiva.mode": "poll"})
+    world.wait_state("gone")
+    world.simulator.put_jobs([job("fresh", "completed")])
+    assert world.wait_event("fresh").json["source"] == "list"
+    assert world.wait_event("gone").json["event_type"] == "deleted"
+
+
+def test_resync_while_streaming(world):
+    """Silent changes of an unfinished job are found in time, its progress too."""
+    world.start([job("one", progress=1)], {"aiva.resync_interval_s": 1})
+    world.simulator.set_job("one", quiet=True, progress=60)
+    world.wait_state("one", progress=60)
+    assert world.simulator.requests("stream") == 1
+
+
+# --- refusals
+
+
+@pytest.mark.parametrize("code", [401, 403])
+def test_unauthorized(world, code):
+    """It is said, logged, and not hammered."""
+    world.simulator.fault("any", times=0, status=code, body='{"detail":"no"}')
+    world.bridge.start()
+    world.wait_upstream("unauthorized")
+    asked = world.simulator.stats()["requests"]
+    world.bridge.send(0)
+    wait_until(world.bridge.output, "the log")
+    world.recorder.publish("test/turn", b"x")
+    assert sum(world.simulator.stats()["requests"].values()) <= 6, asked
+    world.bridge.stop()
+    assert world.retained()[of_bridge("state")].payload == b"offline"
+
+
+def test_a_new_key_file_heals(world, tmp_path):
+    """The key changes at the upstream: unauthorized, until the new key is read."""
+    key = tmp_path / "key"
+    key.write_text(KEY)
+    world.start([job("one")], {"aiva.api_key": None, "aiva.api_key_file": str(key)})
+    since = world.recorder.mark()
+    world.simulator.set_key("a-new-key")
+    refused = world.wait_upstream("unauthorized", since)
+    key.write_text("a-new-key\n")
+    world.bridge.send(signal.SIGHUP)
+    world.wait_upstream("streaming", refused.position)
+    world.simulator.set_job("one", status="completed")
+    world.wait_event("one", event_type="completed")
+
+
+def test_the_key_file_is_read_again_by_itself(world, tmp_path):
+    """The file has the new key already when the old one is refused: no hangup is needed."""
+    key = tmp_path / "key"
+    key.write_text(KEY)
+    world.start([job("one")], {"aiva.api_key": None, "aiva.api_key_file": str(key)})
+    key.write_text("a-new-key\n")
+    world.simulator.set_key("a-new-key")
+    wait_until(lambda: world.simulator.stats()["unauthorized"] > 0, "the old key to be refused")
+    wait_until(lambda: world.simulator.stats()["streams_open"] == 1, "the new key", 75, 0.1)
+
+
+def test_jobs_stay_while_the_upstream_is_away(world):
+    """Nothing is deleted and nothing cleared; the upstream's return is noticed."""
+    world.start([job("one"), job("two", "completed")])
+    since = world.recorder.mark()
+    world.simulator.fault("any", times=0, status=503)
+    world.simulator.cut()
+    world.recorder.wait_for(lambda message: message.topic == of_bridge("upstream")
+                            and message.json["state"] in ("connecting", "unavailable", "polling"),
+                            since=since)
+    world.simulator.clear_faults()
+    world.wait_upstream("streaming", since, timeout=40)
+    world.stream_marker()
+    for name in ("one", "two"):
+        assert not world.events(name)
+        assert all(message.payload for message in world.states(name))
+
+
+# --- restarts of the bridge
+
+
+def test_a_restart_tells_what_changed_meanwhile(world):
+    """What was retained is what was before: events for changes, and for nothing else."""
+    world.start([job("changed", "queued"), job("gone", "completed"), job("same", "completed"),
+                 job("going", "processing", progress=5)])
+    world.bridge.stop()
+    world.simulator.put_jobs([job("changed", "completed"), job("same", "completed"),
+                              job("going", "processing", progress=6)])
+    since = world.start()
+    changed = world.wait_event("changed", since).json
+    assert (changed["previous"], changed["event_type"]) == ("queued", "completed")
+    assert changed["source"] in ("list", "poll")
+    gone = world.wait_event("gone", since).json
+    assert (gone["previous"], gone["event_type"], gone["source"]) == (
+        "completed", "deleted", "list")
+    world.wait_state("going", since, progress=6)
+    world.stream_marker()
+    assert not world.events("same", since) and not world.events("going", since)
+    assert of_job("gone", "state") not in world.retained()
+    assert len(world.events("changed", since)) == 1 and len(world.events("gone", since)) == 1
+
+
+def test_a_restart_keeps_members(world):
+    """Members that only the stream has given are kept until the upstream says otherwise."""
+    world.start([job("one", "processing", progress=5)])
+    world.simulator.emit(b'{"job_id":"one","status":"processing","lane":1.10,"note":"kept"}')
+    world.wait_state("one", note="kept")
+    since = world.restart()
+    world.simulator.set_job("one", status="processing", progress=6)
+    state = world.wait_state("one", since, progress=6)
+    assert state.json["note"] == "kept" and b"1.10" in state.payload
+
+
+def test_a_restart_after_a_crash(world):
+    """The same without an orderly end."""
+    world.start([job("one", "queued"), job("two", "completed")])
+    world.bridge.kill()
+    world.simulator.set_job("one", quiet=True, status="processing")
+    since = world.start()
+    assert world.wait_event("one", since).json["previous"] == "queued"
+    world.stream_marker()
+    assert not world.events("two", since)
+
+
+def test_a_restart_with_nothing_changed_is_quiet(world):
+    """No events at all."""
+    jobs = [job("one", "queued"), job("two", "completed")]
+    world.start(jobs)
+    since = world.restart()
+    marker = world.stream_marker()
+    events = {message.topic for message in world.recorder.messages[since:]
+              if message.topic.endswith("/event")}
+    assert events == {of_job(marker, "event")}
+
+
+@pytest.mark.parametrize("payload", [
+    b"not json", b"[]", b'{"job_id":"other","status":"queued"}', b'{"job_id":"bad"}',
+    b'{"job_id":"bad","status":5}', b"\xff", b"[" * 5000], ids=repr)
+def test_rubbish_among_the_retained_topics(world, payload):
+    """What somebody else has left there does no harm."""
+    world.recorder.publish(of_job("bad", "state"), payload, retain=True)
+    world.recorder.publish("aiva/jobs/%zz/state", payload, retain=True)
+    world.start([job("one"), job("bad", "completed")])
+    world.stream_marker()
+    assert world.recorder.last(of_job("bad", "state")).shows(job_id="bad", status="completed")
+
+
+# --- the broker
+
+
+def test_a_broker_that_forgot_gets_everything_again(world):
+    """A restart without persistence: every retained topic comes back as it was."""
+    world.start([job("one", progress=3), job("two", "completed"), job("a b", "failed")])
+    before = {topic: message.payload for topic, message in world.retained().items()
+              if "/jobs/" in topic}
+    world.recorder.close()
+    world.broker.kill()
+    world.broker.start()
+    world.record()
+    for topic in (*before, of_bridge("jobs"), of_bridge("info"), of_bridge("upstream"),
+                  of_bridge("state")):
+        world.recorder.wait_topic(topic)
+    after = {topic: message.payload for topic, message in world.retained().items()
+             if "/jobs/" in topic}
+    assert after == before
+    assert world.retained()[of_bridge("state")].payload == b"online"
+    assert not [message for message in world.recorder.messages if message.topic.endswith("/event")]
+
+
+def test_online_after_a_lost_connection(relayed):
+    """The will says offline, the reconnect online."""
+    world, relay = relayed
+    world.start()
+    relay.block()
+    world.recorder.wait_for(lambda message: message.payload == b"offline")
+    relay.unblock()
+    wait_until(lambda: texts(world, of_bridge("state"))[-1] == "online", "online")
+    assert world.retained()[of_bridge("state")].payload == b"online"
+
+
+def test_a_late_will_is_answered(world):
+    """Somebody writes offline while the bridge is connected: online again."""
+    world.start()
+    for payload in (b"offline", b"offline"):
+        since = world.recorder.mark()
+        world.recorder.publish(of_bridge("state"), payload, retain=True)
+        world.recorder.wait_for(lambda message: message.topic == of_bridge("state")
+                                and message.payload == b"online", since=since, what="online")
+    assert world.retained()[of_bridge("state")].payload == b"online"
+
+
+def test_commands_work_after_a_lost_connection(relayed):
+    """The subscriptions are made again."""
+    world, relay = relayed
+    world.start([job("one")])
+    relay.block()
+    world.recorder.wait_for(lambda message: message.payload == b"offline")
+    relay.unblock()
+    world.recorder.wait_topic(of_bridge("state"), world.recorder.mark() - 1)
+    wait_until(lambda: texts(world, of_bridge("state"))[-1] == "online", "online")
+    wait_until(lambda: world.recorder.publish(of_job("one", "command/refresh"), b"x")
+               or world.results("one"), "an answer", pause=0.1)
+    assert world.results("one")[0]["ok"]
+
+
+def test_the_snapshot_waits_for_the_broker_too(relayed):
+    """A job that vanishes while the broker is away is cleared when it is back."""
+    world, relay = relayed
+    world.start([job("gone", "completed"), job("one", "queued")])
+    relay.block()
+    world.recorder.wait_for(lambda message: message.payload == b"offline")
+    world.simulator.vanish("gone")
+    lists = world.simulator.requests("list")
+    world.simulator.cut()
+    wait_until(lambda: world.simulator.requests("list") > lists, "the list")
+    relay.unblock()
+    world.wait_event("gone", event_type="deleted")
+    world.recorder.wait_for(lambda message: message.topic == of_job("gone", "state")
+                            and not message.payload)
+    world.stream_marker()
+    assert of_job("gone", "state") not in world.retained()
+
+
+def test_a_state_too_large_for_the_broker(make_world):
+    """It is lost, and nothing else is: the others go on."""
+    world = make_world(broker={"options": ["max_packet_size 4000"]})
+    world.start([job("one")])
+    world.simulator.emit({"job_id": "big", "status": "queued", "x": "x" * 8000})
+    world.simulator.set_job("one", status="processing", progress=9)
+    world.wait_state("one", progress=9)
+    world.create("queued")
+    assert not world.states("big")
+    assert texts(world, of_bridge("state"))[-1] == "online"

@@ -1,0 +1,133 @@
+"""Secrets: never in a log, a topic or the process list, and sent to nobody else."""
+
+import base64
+import pathlib
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.parse import quote
+
+import pytest
+from harness.simulator import KEY
+from harness.topics import of_bridge
+from harness.waiting import wait_until
+from harness.world import job
+
+PASSWORD = "pass/word+with=signs&more"
+
+
+def assert_unseen(text, *secrets):
+    """Neither the secrets nor their usual encodings are in the text."""
+    for secret in secrets:
+        for shape in (secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode()):
+            assert shape not in text
+
+
+def test_secrets_are_seen_nowhere(make_world):
+    """A working life at debug level: log, topics, arguments."""
+    world = make_world(broker={"users": {"bridge": PASSWORD}})
+    world.start([job("one"), job("two", "completed")], {
+        "mqtt.username": "bridge", "mqtt.password": PASSWORD, "log.level": "debug"})
+    arguments = pathlib.Path(f"/proc/{world.bridge.pid}/cmdline").read_text()
+    assert world.command("one", "refresh")["ok"]
+    assert world.command("two", "delete")["ok"]
+    world.simulator.cut(hard=True)
+    wait_until(lambda: world.simulator.stats()["streams_open"] == 1
+               and world.simulator.requests("stream") > 1, "a new stream")
+    world.stream_marker()
+    world.bridge.stop()
+    for text in (arguments, world.bridge.output(), *everything(world)):
+        assert_unseen(text, KEY, PASSWORD)
+    assert "token=" not in world.bridge.output()
+
+
+def everything(world):
+    """All topics and payloads."""
+    for message in world.recorder.messages:
+        yield message.topic
+        yield message.payload.decode("utf-8", "replace")
+
+
+@pytest.mark.parametrize("fault", [
+    {"status": 401, "body": '{"detail":"bad key"}'}, {"status": 404}, {"status": 500},
+    {"status": 200, "content_type": "text/html", "body": "<html>"}, {"cut_after": 0},
+    {"status": 302, "location": "http://127.0.0.1:1/x"}], ids=str)
+def test_secrets_are_not_in_errors(world, fault):
+    """The same where the stream fails."""
+    world.simulator.fault("stream", times=0, **fault)
+    world.bridge.start({"log.level": "debug"})
+    wait_until(lambda: world.simulator.requests("stream") > 0, "the stream to be asked")
+    world.recorder.wait_for(lambda message: message.topic == of_bridge("upstream")
+                            and message.json["state"] != "connecting",
+                            what="another state than connecting")
+    world.bridge.stop()
+    for text in (world.bridge.output(), *everything(world)):
+        assert_unseen(text, KEY)
+        assert "token=" not in text
+
+
+def test_a_server_that_shows_the_key(world):
+    """An error page that repeats the request does not bring the key into a topic."""
+    world.start([job("one")], {"log.level": "debug"})
+    world.simulator.fault("cancel", status=422, body=f'{{"detail":"key {KEY} is not good"}}')
+    assert world.command("one", "cancel")["error"] == "rejected"
+    world.bridge.stop()
+    for text in (world.bridge.output(), *everything(world)):
+        assert_unseen(text, KEY)
+
+
+class Elsewhere:
+    """Another server, which must not hear of the key."""
+
+    def __init__(self):
+        seen = self.seen = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                seen.append((self.path, dict(self.headers)))
+                self.send_error(404)
+
+            do_POST = do_DELETE = do_GET
+
+            def log_message(self, *_):
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def elsewhere():
+    server = Elsewhere()
+    yield server
+    server.close()
+
+
+@pytest.mark.parametrize("kind", ["stream", "list", "status", "cancel"])
+@pytest.mark.parametrize("code", [302, 307])
+def test_redirects_stay_at_home(world, elsewhere, kind, code):
+    """A redirect to another port is refused, for every kind of call."""
+    world.simulator.put_jobs([job("one")])
+    world.simulator.fault(kind, status=code, location=f"{elsewhere.url}/jobs", times=2)
+    world.bridge.start()
+    if kind == "cancel":
+        world.wait_state("one")
+        assert world.command("one", "cancel")["ok"] is False
+    wait_until(lambda: world.simulator.requests(kind) > 0, "the request")
+    world.wait_state("one", sample_name="Sample one")
+    world.bridge.stop()
+    assert not elsewhere.seen
+
+
+def test_the_broker_password_is_not_shown_when_refused(make_world):
+    """A refused login is logged without what was tried."""
+    world = make_world(broker={"users": {"bridge": "right"}})
+    world.bridge.start({"mqtt.username": "bridge", "mqtt.password": PASSWORD,
+                        "log.level": "debug"})
+    wait_until(lambda: "not authorised" in world.broker.output(), "the refusal")
+    world.bridge.stop()
+    assert_unseen(world.bridge.output(), KEY, PASSWORD)

@@ -1,0 +1,106 @@
+"""After each connect: the list, the status of what has not ended, and nothing newer overwritten."""
+
+import pytest
+from harness.topics import of_bridge, of_job
+from harness.waiting import wait_until
+from harness.world import job
+
+MANY = 10000
+
+
+def test_ten_thousand_jobs(world):
+    """All are on their topics, and none is an event."""
+    jobs = [job(f"j{number}", "completed" if number % 1000 else "processing")
+            for number in range(MANY)]
+    world.simulator.put_jobs(jobs)
+    world.bridge.start()
+    world.recorder.wait_topic(of_bridge("jobs"), timeout=60, total=MANY, processing=10)
+    wanted = {of_job(one["job_id"], "state") for one in jobs}
+    wait_until(lambda: wanted <= {message.topic for message in list(world.recorder.messages)},
+               "all states", 60, 0.2)
+    found = world.retained("aiva/jobs/#")
+    assert found.keys() == wanted
+    assert not [one for one in world.recorder.messages if one.topic.endswith("/event")]
+
+
+def test_list_then_status_of_what_has_not_ended(world):
+    """Status calls are made for unfinished jobs only, after the list, once each."""
+    going = [job("a", "upload_pending"), job("b", "queued"), job("c", "processing", progress=3)]
+    ended = [job(status, status) for status in ("completed", "failed", "cancelled")]
+    world.start([*going, *ended])
+    wait_until(lambda: world.simulator.requests("status") >= 3, "three status calls")
+    world.stream_marker()
+    assert sorted(world.simulator.paths("status")) == [
+        "GET /jobs/a/status", "GET /jobs/b/status", "GET /jobs/c/status"]
+    kinds = [line["kind"] for line in world.simulator.stats()["log"]]
+    assert kinds.index("list") < kinds.index("status")
+    assert world.simulator.requests("list") == 1
+
+
+def test_the_snapshot_comes_again_after_a_reconnect(world):
+    """What changed in silence while the stream was cut is found."""
+    world.start([job("one", "processing", progress=1), job("two", "queued")])
+    world.simulator.set_job("one", quiet=True, progress=50)
+    world.simulator.set_job("two", quiet=True, status="failed")
+    world.simulator.cut()
+    world.wait_state("one", progress=50)
+    assert world.wait_event("two", event_type="failed").json["previous"] == "queued"
+
+
+def start_with_late(world, kind):
+    """Starts the bridge; the answer of this kind is old when it comes."""
+    world.simulator.fault(kind, delay_ms=900, after_work=True)
+    world.bridge.start()
+    wait_until(lambda: world.simulator.requests(kind) == 1
+               and world.simulator.stats()["streams_open"] == 1, f"the {kind} request")
+
+
+def test_a_late_list_overwrites_nothing_newer(world):
+    """The stream speaks while the list's answer is on its way: the stream is right."""
+    world.simulator.put_jobs([job("one", "queued"), job("other", "completed")])
+    start_with_late(world, "list")
+    world.simulator.set_job("one", status="processing", progress=10)
+    world.wait_state("one", status="processing", progress=10)
+    world.wait_state("other")
+    world.stream_marker()
+    states = [message.json["status"] for message in world.states("one")]
+    assert set(states[states.index("processing"):]) == {"processing"}
+    assert world.recorder.last(of_job("one", "state")).json["progress"] == 10
+
+
+def test_a_late_list_deletes_nothing_newer(world):
+    """A job that appeared after the list was taken is not missing from it."""
+    world.simulator.put_jobs([job("other", "completed")])
+    start_with_late(world, "list")
+    world.simulator.set_job("fresh", status="queued")
+    world.wait_state("fresh")
+    world.wait_state("other")
+    world.stream_marker()
+    assert all(message.payload for message in world.states("fresh"))
+    assert not [one for one in world.events("fresh") if one["event_type"] == "deleted"]
+
+
+def test_a_late_status_overwrites_nothing_newer(world):
+    """The same for the answer to a status call."""
+    world.simulator.put_jobs([job("one", "processing", progress=1)])
+    start_with_late(world, "status")
+    world.simulator.set_job("one", status="completed", message="Done")
+    world.wait_state("one", status="completed")
+    wait_until(lambda: world.simulator.paths("status"), "the status call")
+    assert world.command("one", "refresh")["ok"]
+    world.stream_marker()
+    states = [message.json["status"] for message in world.states("one")]
+    assert set(states[states.index("completed"):]) == {"completed"}
+    assert [one["event_type"] for one in world.events("one")] == ["completed"]
+
+
+@pytest.mark.parametrize("fault", [
+    {"status": 500}, {"status": 503, "retry_after": "1"}, {"status": 200, "body": "<html>"},
+    {"cut_after": 20}])
+def test_a_failed_list_is_read_again(world, fault):
+    """The snapshot comes in the end, although the first list fails."""
+    world.simulator.put_jobs([job("one"), job("two", "completed")])
+    world.simulator.fault("list", **fault)
+    world.bridge.start()
+    world.wait_state("one")
+    world.wait_state("two")
