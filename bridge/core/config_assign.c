@@ -18,6 +18,12 @@
 #define SENTENCE_LIMIT 256 /* bytes of what was expected */
 #define NUMBER_SIZE    32
 
+static void show_escaped(struct buf *out, const char *bytes, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        buf_printf(out, "\\x%02x", (unsigned)(unsigned char)bytes[i]);
+}
+
 void config_show_text(struct buf *out, const char *text)
 {
     size_t length = strlen(text);
@@ -29,10 +35,10 @@ void config_show_text(struct buf *out, const char *text)
             return;
         }
         if (size == 0 || utf8_is_control_or_nonchar(code_point))
-            buf_printf(out, "\\x%02x", (unsigned)(unsigned char)text[at]);
+            show_escaped(out, text + at, size > 0 ? size : 1);
         else
             buf_append(out, text + at, size);
-        at += size == 0 ? 1 : size;
+        at += size > 0 ? size : 1;
     }
 }
 
@@ -79,12 +85,12 @@ static bool refuse_text(
 static bool refuse_json(
     const struct setting *setting, const char *name, const cJSON *value, struct error *error)
 {
-    char number[NUMBER_SIZE];
     if (cJSON_IsString(value))
         return refuse_text(setting, name, value->valuestring, error);
     if (setting->type == SETTING_SECRET)
         return error_wrap(error, "%s", name);
     if (cJSON_IsNumber(value)) {
+        char number[NUMBER_SIZE];
         format_number(number, value->valuedouble);
         error_wrap(error, "%s", number);
     } else if (cJSON_IsBool(value)) {
@@ -195,7 +201,7 @@ bool config_assign_text(struct config *config, const struct setting *setting, co
     case SETTING_NUMBER:
     case SETTING_WORD_SET:
     case SETTING_NAMES:
-        assert(!"no row of this type has an environment variable");
+        assert(false); /* no row of these types has an environment variable */
     }
     return ok || refuse_text(setting, name, text, error);
 }
@@ -285,9 +291,9 @@ static bool assign_array(
         *(unsigned *)target = 0;
     cJSON_ArrayForEach(element, value)
     {
-        char element_name[64];
         if (setting->type == SETTING_NAMES ? !add_name(setting, target, element, error)
                                            : !add_word(setting, target, element, error)) {
+            char element_name[64];
             snprintf(element_name, sizeof element_name, "%s[%d]", setting->path, index);
             return refuse_json(setting, element_name, element, error);
         }

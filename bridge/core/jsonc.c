@@ -210,11 +210,12 @@ static bool check_member(struct checker *checker, int depth)
     return skip_space(checker) && check_value(checker, depth);
 }
 
-/* Behind the opening bracket of an array or object: the elements and the closing bracket. */
+/* At the opening bracket of an array or object: all of it. */
 static bool check_elements(struct checker *checker, char closing, int depth)
 {
     if (depth == 0)
         return refuse(checker, "nested too deeply");
+    checker->at++;
     if (!skip_space(checker))
         return false;
     if (accept(checker, closing))
@@ -239,9 +240,9 @@ static bool check_elements(struct checker *checker, char closing, int depth)
 static bool check_value(struct checker *checker, int depth)
 {
     int c = peek(checker, 0);
-    if (accept(checker, '{'))
+    if (c == '{')
         return check_elements(checker, '}', depth);
-    if (accept(checker, '['))
+    if (c == '[')
         return check_elements(checker, ']', depth);
     if (c == '"')
         return check_string(checker);
@@ -301,7 +302,7 @@ cJSON *jsonc_parse(const char *text, size_t length, struct error *error)
     if (check_document(&checker)) {
         const char *end = checker.copy;
         tree = cJSON_ParseWithLengthOpts(checker.copy, length + 1, &end, true);
-        if (tree == NULL) { /* half a surrogate pair, or a number of more than 63 digits */
+        if (tree == NULL) { /* half a surrogate pair */
             checker.at = (size_t)(end - checker.copy);
             checker.reason = "this cannot be read";
         }

@@ -20,8 +20,8 @@
 #define LIMIT_TOMBSTONES    20000 /* ids of jobs that are gone, remembered against late events */
 #define LIMIT_INBOX_BYTES   (64u * 1024 * 1024) /* bytes of messages received and not yet handled */
 #define LIMIT_RETRY_AFTER_S 600                 /* longest Retry-After that is obeyed */
-#define LIMIT_DETAIL        1024 /* bytes of an upstream's words shown in a log or an answer */
-#define LIMIT_CONFIG        (1024 * 1024) /* bytes of the configuration file */
-#define LIMIT_SECRET        65535         /* bytes of a secret's file; MQTT's for a password */
+#define LIMIT_DETAIL        1024    /* bytes of an upstream's words shown in a log or an answer */
+#define LIMIT_CONFIG        1048576 /* bytes of the configuration file */
+#define LIMIT_SECRET        65535   /* bytes of a secret's file; MQTT's for a password */
 
 #endif

@@ -22,8 +22,8 @@ struct config_list {
 };
 
 /* All settings, after defaults, file, environment and secret files. Strings are owned and never
- * NULL unless said. Numbers are within the ranges of the table in config.c. Read-only once loaded.
- */
+ * NULL unless said. Numbers are within the ranges of the table in config_table.c. Read-only once
+ * loaded. */
 struct config {
     struct {
         char *url; /* http or https, no trailing slash, no user, query or fragment */

@@ -1,0 +1,16 @@
+#ifndef ACL_H
+#define ACL_H
+
+#include <stdbool.h>
+
+#include "buf.h"
+
+/*
+ * Appends the rules, in the form of mosquitto's acl_file, that the bridge's own user needs for the
+ * topics under `root`; with `homeassistant` also for discovery under `prefix` and the birth topic.
+ * An empty user makes rules for clients without a user name.
+ */
+void acl_write(struct buf *out, const char *user, const char *root, bool homeassistant,
+    const char *prefix, const char *status_topic);
+
+#endif

@@ -1,0 +1,90 @@
+/* The access rules, word for word: people paste them into their broker's files. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "acl.h"
+
+/* The rules only: comments are for people. */
+static char *write_rules(const char *user, const char *root, bool homeassistant)
+{
+    struct buf all, rules;
+    buf_init(&all, 65536);
+    buf_init(&rules, 65536);
+    acl_write(&all, user, root, homeassistant, "ha", "ha/status");
+    assert_false(all.failed);
+    assert_int_equal(all.data[all.length - 1], '\n');
+    for (char *line = all.data; *line != '\0'; line += strcspn(line, "\n") + 1)
+        if (*line != '#')
+            buf_append(&rules, line, strcspn(line, "\n") + 1);
+    buf_clear(&all);
+    return buf_take(&rules);
+}
+
+#define OWN_RULES                                                                                  \
+    "topic readwrite site/aiva/bridge/state\n"                                                     \
+    "topic write site/aiva/bridge/info\n"                                                          \
+    "topic write site/aiva/bridge/upstream\n"                                                      \
+    "topic readwrite site/aiva/bridge/jobs\n"                                                      \
+    "topic write site/aiva/bridge/result\n"                                                        \
+    "topic readwrite site/aiva/jobs/+/state\n"                                                     \
+    "topic write site/aiva/jobs/+/event\n"                                                         \
+    "topic write site/aiva/jobs/+/result\n"                                                        \
+    "topic read site/aiva/bridge/command/+\n"                                                      \
+    "topic read site/aiva/jobs/+/command/+\n"                                                      \
+    "topic write site/aiva/response/#\n"
+
+static void assert_rules(
+    const char *user, const char *root, bool homeassistant, const char *expected)
+{
+    char *rules = write_rules(user, root, homeassistant);
+    assert_string_equal(rules, expected);
+    free(rules);
+}
+
+static void test_acl_has_the_users_rules(void **state)
+{
+    (void)state;
+    assert_rules("aiva bridge", "site/aiva", false, "user aiva bridge\n" OWN_RULES);
+}
+
+static void test_acl_adds_discovery_for_home_assistant(void **state)
+{
+    (void)state;
+    assert_rules("bridge", "site/aiva", true,
+        "user bridge\n" OWN_RULES "topic readwrite ha/device/+/config\n"
+        "topic read ha/status\n");
+}
+
+static void test_acl_without_a_user_is_for_anonymous_clients(void **state)
+{
+    (void)state;
+    assert_rules("", "site/aiva", false, OWN_RULES);
+}
+
+static void test_acl_says_what_response_topics_elsewhere_need(void **state)
+{
+    struct buf out;
+    (void)state;
+    buf_init(&out, 65536);
+    acl_write(&out, "", "aiva", false, "ha", "ha/status");
+    assert_non_null(strstr(out.data, "Response Topic"));
+    assert_non_null(strstr(out.data, "anonymous"));
+    buf_clear(&out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_acl_has_the_users_rules),
+        cmocka_unit_test(test_acl_adds_discovery_for_home_assistant),
+        cmocka_unit_test(test_acl_without_a_user_is_for_anonymous_clients),
+        cmocka_unit_test(test_acl_says_what_response_topics_elsewhere_need),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
