@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The house rules that a program can check; run by ctest. Prints file:line: what, exit code 1 if any.
 
+With --fix it first mends what it can: the format of C files, and the table of settings in README.md.
 A file that needs an exception is listed here with its reason.
 """
 
@@ -81,6 +82,20 @@ def layer_of(path):
     return None
 
 
+def readme_with_settings():
+    """README.md as it is, and as it is with the tables of config/settings.md between its markers."""
+    readme = (ROOT / "README.md").read_text()
+    settings = (ROOT / "config/settings.md").read_text()
+    tables = re.sub("^## ", "### ", settings[settings.index("\n## ") + 1:], flags=re.M).strip()
+    markers = r"(<!-- settings -->\n).*(\n<!-- /settings -->)"
+    return readme, re.sub(markers, lambda m: m.group(1) + tables + m.group(2), readme, flags=re.S)
+
+
+def fix(sources):
+    subprocess.run(["clang-format", "-i", *sources], cwd=ROOT, check=True)
+    (ROOT / "README.md").write_text(readme_with_settings()[1])
+
+
 class Checker:
     def __init__(self):
         self.problems = []
@@ -151,8 +166,15 @@ class Checker:
                 if re.search(rf"\b({UNFINISHED})\b", line):
                     self.report(path, number, "says that something is not finished")
 
+    def check_readme(self):
+        found, wanted = readme_with_settings()
+        if found != wanted:
+            self.report("README.md", found.count("\n", 0, found.index("<!-- settings -->")) + 1,
+                        "not the tables of config/settings.md (tests/style/check.py --fix)")
+
     def run(self):
         self.check_format()
+        self.check_readme()
         self.check_unfinished()
         for path in self.sources:
             code = without_comments((ROOT / path).read_text())
@@ -166,4 +188,7 @@ class Checker:
 
 
 if __name__ == "__main__":
-    sys.exit(Checker().run())
+    checker = Checker()
+    if sys.argv[1:] == ["--fix"]:
+        fix(checker.sources)
+    sys.exit(checker.run())
