@@ -1,4 +1,231 @@
-int main(void)
+/* Options, the configuration's sources, and the exit code: nothing else ends the program. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "acl.h"
+#include "bridge.h"
+#include "check.h"
+#include "config.h"
+#include "version.h"
+
+#define LOG_TAG "main"
+#include "log.h"
+
+#define CONFIG_FILE_LIMIT (1024 * 1024)
+
+enum action { ACTION_RUN, ACTION_CHECK, ACTION_HEALTHCHECK, ACTION_PRINT_ACL };
+
+struct options {
+    enum action action;
+    const char *config_file;
+};
+
+static const char usage[] =
+    "usage: aiva-mqtt-bridge [--config FILE] [--check | --healthcheck | --print-acl]\n"
+    "                        [--version] [--help]\n"
+    "\n"
+    "Puts the jobs of the AIVA genomics portal on an MQTT broker.\n"
+    "\n"
+    "  --config FILE   settings, one JSON object; environment variables win over it\n"
+    "  --check         check the configuration, AIVA and the broker, and exit\n"
+    "  --healthcheck   ask the running bridge (http.listen) whether it is well, and exit\n"
+    "  --print-acl     print the mosquitto access rules that the bridge's user needs\n"
+    "  --version       print the version\n"
+    "  --help          print this\n"
+    "\n"
+    "The key comes from AIVA_API_KEY or AIVA_API_KEY_FILE, the broker from MQTT_URL; the README\n"
+    "has all settings. Exit codes: 0 orderly stop or check passed, 1 failure while running,\n"
+    "2 usage or configuration, 3 --check: AIVA, 4 --check: the broker.\n";
+
+static int exit_code(const struct error *error)
 {
+    switch (error->class) {
+    case ERROR_NONE:
+        return 0;
+    case ERROR_USAGE:
+        return 2;
+    case ERROR_UPSTREAM:
+        return 3;
+    case ERROR_BROKER:
+        return 4;
+    case ERROR_RUN:
+        break;
+    }
+    return 1;
+}
+
+static int report(const struct error *error)
+{
+    fprintf(stderr, "aiva-mqtt-bridge: %s\n", error->text);
+    return exit_code(error);
+}
+
+/* ---- The configuration's sources */
+
+static bool read_whole(int fd, struct buf *out, struct error *error)
+{
+    char chunk[4096];
+    ssize_t got;
+    while ((got = read(fd, chunk, sizeof chunk)) != 0) {
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return error_set(error, ERROR_USAGE, "%s", strerror(errno));
+        if (!buf_append(out, chunk, (size_t)got))
+            return error_set(error, ERROR_USAGE, "longer than %zu bytes", out->limit);
+    }
+    explicit_bzero(chunk, sizeof chunk);
+    return true;
+}
+
+static bool read_file(void *ctx, const char *path, struct buf *out, struct error *error)
+{
+    (void)ctx;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return error_set(error, ERROR_USAGE, "%s", strerror(errno));
+    bool done = read_whole(fd, out, error);
+    close(fd);
+    return done;
+}
+
+static const char *environment(void *ctx, const char *name)
+{
+    (void)ctx;
+    return getenv(name);
+}
+
+/* ---- Actions */
+
+static int print_acl(const struct config *config)
+{
+    struct buf rules;
+    buf_init(&rules, CONFIG_FILE_LIMIT);
+    acl_write(&rules, config->mqtt.username, config->mqtt.topic, config->homeassistant.enabled,
+        config->homeassistant.prefix, config->homeassistant.status_topic);
+    fwrite(rules.data, 1, rules.length, stdout);
+    buf_clear(&rules);
     return 0;
+}
+
+static int healthcheck(const struct config *config)
+{
+    if (config->http.listen[0] == '\0')
+        fprintf(stderr, "aiva-mqtt-bridge: http.listen is off: there is nothing to ask\n");
+    else
+        fprintf(stderr, "aiva-mqtt-bridge: http.listen is not served by this version\n");
+    return 1;
+}
+
+static int act(enum action action, struct config *config, const struct config_source *source)
+{
+    struct error error = {.class = ERROR_NONE};
+    log_setup((enum log_level)config->log.level, (enum log_format)config->log.format);
+    switch (action) {
+    case ACTION_PRINT_ACL:
+        return print_acl(config);
+    case ACTION_HEALTHCHECK:
+        return healthcheck(config);
+    case ACTION_CHECK:
+        return check_run(config, &error) ? 0 : report(&error);
+    case ACTION_RUN:
+        break;
+    }
+    if (config->homeassistant.enabled)
+        log_warn("homeassistant.enabled has no effect in this version");
+    if (config->http.listen[0] != '\0')
+        log_warn("http.listen has no effect in this version");
+    return bridge_run(config, source, &error) ? 0 : report(&error);
+}
+
+static int run(const struct options *options)
+{
+    struct error error = {.class = ERROR_NONE};
+    struct config_source source = {.environment = environment, .read_file = read_file};
+    struct buf text;
+    buf_init(&text, CONFIG_FILE_LIMIT);
+    if (options->config_file) {
+        if (!read_file(NULL, options->config_file, &text, &error)) {
+            error_wrap(&error, "%s", options->config_file);
+            buf_clear(&text);
+            return report(&error);
+        }
+        source.text = text.length > 0 ? text.data : "";
+        source.length = text.length;
+        source.name = options->config_file;
+    }
+    struct config *config = config_load(&source, &error);
+    int code = config ? act(options->action, config, &source) : report(&error);
+    config_free(config);
+    if (text.data)
+        explicit_bzero(text.data, text.length);
+    buf_clear(&text);
+    return code;
+}
+
+/* ---- Options */
+
+static int misuse(const char *what)
+{
+    fprintf(stderr, "aiva-mqtt-bridge: %s\n%s", what, usage);
+    return 2;
+}
+
+static bool choose(struct options *options, enum action action)
+{
+    if (options->action != ACTION_RUN && options->action != action)
+        return false;
+    options->action = action;
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option known[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"check", no_argument, NULL, 'k'},
+        {"healthcheck", no_argument, NULL, 'e'},
+        {"print-acl", no_argument, NULL, 'a'},
+        {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    struct options options = {.action = ACTION_RUN};
+    int option;
+    while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
+        bool single = true;
+        switch (option) {
+        case 'c':
+            options.config_file = optarg;
+            break;
+        case 'k':
+            single = choose(&options, ACTION_CHECK);
+            break;
+        case 'e':
+            single = choose(&options, ACTION_HEALTHCHECK);
+            break;
+        case 'a':
+            single = choose(&options, ACTION_PRINT_ACL);
+            break;
+        case 'v':
+            puts("aiva-mqtt-bridge " BRIDGE_VERSION);
+            return 0;
+        case 'h':
+            fputs(usage, stdout);
+            return 0;
+        default:
+            return misuse("unknown option or missing argument");
+        }
+        if (!single)
+            return misuse("--check, --healthcheck and --print-acl exclude each other");
+    }
+    if (optind < argc)
+        return misuse("unexpected argument");
+    return run(&options);
 }

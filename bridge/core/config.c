@@ -11,7 +11,7 @@
 
 #include "config_private.h"
 #include "jsonc.h"
-#include "limits.h"
+#include "limit.h"
 #include "mem.h"
 
 struct loader {

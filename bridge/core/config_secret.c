@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "limits.h"
+#include "limit.h"
 #include "mem.h"
 
 /* The text that the row's target holds. */

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "buf.h"
-#include "limits.h"
+#include "limit.h"
 #include "mem.h"
 
 /* What buffers may keep after an event that was too large. */

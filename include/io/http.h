@@ -40,8 +40,9 @@ struct http_answer {
     const char *body; /* NUL-terminated, never NULL */
     size_t length;
     const char *retry_after; /* the header's text; "" where there is none */
-    const char
-        *failure;  /* where status is 0, or the body broke off: the reason, for people; else "" */
+    /* Where status is 0, the body broke off or a redirect was refused: the reason, for people; else
+     * "". */
+    const char *failure;
     bool complete; /* the whole body arrived within the cap */
     bool timed_out;
     int64_t duration_ms;

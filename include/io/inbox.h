@@ -11,11 +11,12 @@
  * also on the owner's own thread.
  */
 enum inbox_kind {
-    INBOX_MQTT_CONNECTED,  /* code: session present; pointer: struct mqtt_limits (malloc) */
-    INBOX_MQTT_FAILED,     /* the connect failed; code: reason; pointer: text (malloc) or NULL */
-    INBOX_MQTT_LOST,       /* the connection ended; code: reason or 0; pointer: text or NULL */
+    INBOX_MQTT_CONNECTED, /* code: session present; pointer: struct mqtt_limits (malloc) */
+    INBOX_MQTT_FAILED,    /* the connect failed; code: reason; pointer: text (malloc) or NULL */
+    INBOX_MQTT_LOST,      /* the connection ended; code: reason or 0; pointer: text or NULL */
+    /* The next three: pointer: struct mqttflight, of the connection. */
     INBOX_MQTT_ACKED,      /* number: sequence; code: reason code (0 and 0x10 are success) */
-    INBOX_MQTT_UNSENT,     /* number: sequence: not acknowledged, to be sent again */
+    INBOX_MQTT_UNSENT,     /* number: sequence: given up by the library, the connection is ending */
     INBOX_MQTT_SUBSCRIBED, /* number: token; code: granted QoS or reason code >= 0x80 */
     INBOX_MQTT_MESSAGE,    /* pointer: MQTTAsync_message; pointer2: topic; number: topic length */
     INBOX_MQTT_CLOSED,     /* an orderly disconnect finished */

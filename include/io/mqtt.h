@@ -94,8 +94,8 @@ void mqtt_free(struct mqtt *mqtt);
 
 enum mqtt_state mqtt_state(const struct mqtt *mqtt);
 
-/* From MQTT_IDLE only. False and the error (ERROR_BROKER) where not even the attempt can be made.
- */
+/* From MQTT_IDLE only. False and the error (ERROR_BROKER) where not even the attempt can be made:
+ * on impossible options, and while an attempt that on_down reported as stuck has not ended yet. */
 bool mqtt_connect(
     struct mqtt *mqtt, const struct mqtt_options *options, struct error *error) NODISCARD;
 
@@ -103,17 +103,21 @@ bool mqtt_connect(
 unsigned mqtt_window_free(const struct mqtt *mqtt);
 /* True once half of the window is free (or nothing is in flight): refilling then is cheapest. */
 bool mqtt_window_wants_refill(const struct mqtt *mqtt);
-/* Copies topic and payload into the library. False where the library refuses (the connection is
- * then going down, or the publication itself is impossible: the error says which). */
+/* Copies topic and payload into the library. QoS and retain are lowered to what the broker allows.
+ * To be called while mqtt_window_free is above 0. False where the library refuses: ERROR_BROKER,
+ * the connection is going down; ERROR_RUN, no connection with this broker will take the
+ * publication. */
 bool mqtt_publish(struct mqtt *mqtt, const struct mqtt_publication *publication, uint64_t sequence,
     struct error *error) NODISCARD;
 
-enum mqtt_retain_handling { MQTT_SEND_RETAINED = 0, MQTT_NO_RETAINED = 2 };
-/* In MQTT_CONNECTED only. The answer comes as on_subscribed(token). MQTT 5: Retain As Published is
- * always asked for. */
-bool mqtt_subscribe(struct mqtt *mqtt, const char *filter, int qos,
-    enum mqtt_retain_handling retain_handling, uint64_t token, struct error *error) NODISCARD;
+/* In MQTT_CONNECTED only. The answer comes as on_subscribed(token). retain_as_published (MQTT 5,
+ * 3.8.3.1): live messages keep the retain flag they were published with. */
+bool mqtt_subscribe(struct mqtt *mqtt, const char *filter, int qos, bool retain_as_published,
+    uint64_t token, struct error *error) NODISCARD;
 bool mqtt_unsubscribe(struct mqtt *mqtt, const char *filter, struct error *error) NODISCARD;
+
+/* The name of an MQTT 5 reason code (2.4), for people. Never NULL. */
+const char *mqtt_reason_text(int reason_code);
 
 /* Ends the connection with DISCONNECT (normal), then on_down. From MQTT_CONNECTED only; what is in
  * flight is lost to the library. A broker that does not let go is left after two seconds. */

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "config.h"
-#include "limits.h"
+#include "limit.h"
 #include "mem.h"
 
 #define PAIR_LIMIT 8

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "buf.h"
-#include "limits.h"
+#include "limit.h"
 #include "sse.h"
 
 enum { TEXT_LIMIT = 1 << 20 };

@@ -1,0 +1,279 @@
+/*
+ * Creates, wires and stops all of it. Stopping goes through bridge_stop on every path; its order
+ * is the reverse of bridge_start's.
+ */
+#include "bridge.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker.h"
+#include "clock.h"
+#include "commands.h"
+#include "counters.h"
+#include "http.h"
+#include "loop.h"
+#include "mem.h"
+#include "payload.h"
+#include "publisher.h"
+#include "tracker.h"
+#include "upstream.h"
+#include "version.h"
+
+#define LOG_TAG "bridge"
+#include "log.h"
+
+/* The contract allows five seconds for the whole stop: what waits gets most of it. */
+#define DRAIN_MS   4000
+#define GOODBYE_MS 700
+
+enum phase {
+    PHASE_RUNNING,
+    PHASE_DRAINING, /* what waits is sent */
+    PHASE_GOODBYE,  /* `offline`, then the disconnect */
+};
+
+struct bridge {
+    struct config *config;
+    const struct config_source *source;
+    struct counters counters;
+    struct loop *loop;
+    struct http_client *client;
+    struct publisher *publisher;
+    struct tracker *tracker;
+    struct upstream *upstream;
+    struct broker *broker;
+    struct commands *commands;
+    enum phase phase;
+    bool ready; /* the broker's memory has been read, and the upstream was started */
+    struct timer phase_end;
+};
+
+/* ---- Secrets and certificates */
+
+static bool reload_secrets(struct bridge *bridge)
+{
+    struct error error;
+    if (!config_reload_secrets(bridge->config, bridge->source, &error)) {
+        log_error("the secrets cannot be read again, the old ones stay in use: %s", error.text);
+        return false;
+    }
+    http_client_set_key(bridge->client, bridge->config->aiva.api_key);
+    return true;
+}
+
+static void on_refused(void *ctx)
+{
+    reload_secrets(ctx);
+}
+
+static void reload(struct bridge *bridge)
+{
+    if (bridge->phase != PHASE_RUNNING || !reload_secrets(bridge))
+        return;
+    log_info("secrets and certificates are read again; reconnecting");
+    broker_reconnect(bridge->broker);
+    if (bridge->ready)
+        upstream_reconnect(bridge->upstream);
+}
+
+/* ---- Stopping, step by step */
+
+static void say_goodbye(void *ctx)
+{
+    struct bridge *bridge = ctx;
+    if (bridge->phase == PHASE_GOODBYE) {
+        loop_stop(bridge->loop);
+        return;
+    }
+    size_t left = publisher_waiting(bridge->publisher);
+    if (left > 0)
+        log_warn("%zu messages could not be delivered in time", left);
+    bridge->phase = PHASE_GOODBYE;
+    timer_set(&bridge->phase_end, loop_now(bridge->loop) + GOODBYE_MS);
+    publisher_say_offline(bridge->publisher);
+}
+
+static void begin_stop(struct bridge *bridge, int signal_number)
+{
+    if (bridge->phase != PHASE_RUNNING) {
+        log_warn("stopping at once");
+        loop_stop(bridge->loop);
+        return;
+    }
+    log_info("%s: stopping", signal_number == SIGINT ? "SIGINT" : "SIGTERM");
+    bridge->phase = PHASE_DRAINING;
+    upstream_stop(bridge->upstream);
+    commands_stop(bridge->commands);
+    broker_finish(bridge->broker);
+    timer_set(&bridge->phase_end, loop_now(bridge->loop) + DRAIN_MS);
+}
+
+/* The steps of the stop that wait for something to be finished. */
+static void advance_stop(struct bridge *bridge)
+{
+    bool connected = broker_is_connected(bridge->broker);
+    bool drained = publisher_is_drained(bridge->publisher);
+    if (bridge->phase == PHASE_DRAINING && connected && drained)
+        say_goodbye(bridge);
+    else if (bridge->phase == PHASE_DRAINING && drained && broker_is_closed(bridge->broker))
+        loop_stop(bridge->loop);
+    else if (bridge->phase == PHASE_GOODBYE && connected && drained)
+        broker_close(bridge->broker);
+    else if (bridge->phase == PHASE_GOODBYE && broker_is_closed(bridge->broker))
+        loop_stop(bridge->loop);
+}
+
+/* ---- Wiring */
+
+static void on_signal(void *ctx, int signal_number)
+{
+    struct bridge *bridge = ctx;
+    if (signal_number == SIGHUP)
+        reload(bridge);
+    else
+        begin_stop(bridge, signal_number);
+}
+
+static void on_inbox(void *ctx, const struct inbox_event *event)
+{
+    struct bridge *bridge = ctx;
+    broker_handle(bridge->broker, event);
+}
+
+static void before_sleep(void *ctx)
+{
+    struct bridge *bridge = ctx;
+    if (bridge->phase != PHASE_RUNNING)
+        advance_stop(bridge);
+    publisher_pump(bridge->publisher);
+}
+
+static void on_room(void *ctx, size_t room)
+{
+    struct bridge *bridge = ctx;
+    if (bridge->phase == PHASE_RUNNING)
+        tracker_fill(bridge->tracker, room);
+}
+
+static void on_full(void *ctx, bool full)
+{
+    struct bridge *bridge = ctx;
+    upstream_pause(bridge->upstream, full);
+}
+
+static void on_remembered(
+    void *ctx, const char *level, size_t level_length, const char *payload, size_t length)
+{
+    struct bridge *bridge = ctx;
+    if (level)
+        tracker_adopt(bridge->tracker, level, level_length, payload, length);
+    else
+        tracker_adopt_counts(bridge->tracker);
+}
+
+static void on_ready(void *ctx)
+{
+    struct bridge *bridge = ctx;
+    bridge->ready = true;
+    log_info("the broker remembers %zu jobs", jobs_count(tracker_jobs(bridge->tracker)));
+    if (bridge->phase == PHASE_RUNNING)
+        upstream_start(bridge->upstream);
+}
+
+static void on_reconnected(void *ctx)
+{
+    struct bridge *bridge = ctx;
+    if (bridge->phase == PHASE_RUNNING)
+        tracker_republish_all(bridge->tracker);
+}
+
+static void on_command(
+    void *ctx, const struct topic_parts *topic, const struct mqtt_message *message)
+{
+    struct bridge *bridge = ctx;
+    commands_receive(bridge->commands, topic, message);
+}
+
+/* ---- Start and stop */
+
+static void publish_info(struct bridge *bridge)
+{
+    struct buf payload;
+    buf_init(&payload, UINT16_MAX);
+    payload_info(&payload, BRIDGE_VERSION, clock_unix_ms(), bridge->config->aiva.url);
+    publisher_set(bridge->publisher, PUBLISHER_INFO, payload.data, payload.length);
+    buf_clear(&payload);
+}
+
+static bool bridge_start(struct bridge *bridge, struct error *error)
+{
+    const struct config *config = bridge->config;
+    if (!http_global_init(error))
+        return false;
+    mqtt_global_init();
+    bridge->loop = loop_new(error);
+    if (!bridge->loop)
+        return false;
+    loop_set_handler(
+        bridge->loop, &(struct loop_handler){bridge, on_signal, on_inbox, before_sleep});
+    timer_init(&bridge->phase_end, bridge->loop, say_goodbye, bridge);
+    bridge->client = http_client_new(bridge->loop, config->aiva.url, config->aiva.api_key,
+        config->aiva.ca_file, "aiva-mqtt-bridge/" BRIDGE_VERSION);
+    struct publisher_options options = {.root = config->mqtt.topic,
+        .qos = config->mqtt.qos,
+        .queue_limit = (size_t)config->mqtt.queue_limit,
+        .counters = &bridge->counters};
+    bridge->publisher = publisher_new(
+        bridge->loop, &options, &(struct publisher_handler){bridge, on_room, on_full});
+    bridge->tracker = tracker_new(bridge->loop, bridge->publisher, config, &bridge->counters);
+    bridge->upstream =
+        upstream_new(bridge->loop, bridge->client, bridge->tracker, bridge->publisher, config,
+            &bridge->counters, &(struct upstream_handler){bridge, on_refused});
+    bridge->commands = commands_new(bridge->loop, bridge->client, bridge->tracker,
+        bridge->publisher, upstream_poller(bridge->upstream), config, &bridge->counters);
+    bridge->broker = broker_new(bridge->loop, config, bridge->publisher, &bridge->counters,
+        &(struct broker_handler){
+            bridge, on_remembered, on_ready, on_reconnected, on_command, on_refused});
+    publish_info(bridge);
+    broker_start(bridge->broker);
+    return true;
+}
+
+static void bridge_stop(struct bridge *bridge)
+{
+    if (bridge->loop) {
+        timer_stop(&bridge->phase_end);
+        broker_free(bridge->broker);
+        commands_free(bridge->commands);
+        upstream_free(bridge->upstream);
+        tracker_free(bridge->tracker);
+        publisher_free(bridge->publisher);
+        http_client_free(bridge->client);
+        loop_free(bridge->loop);
+    }
+    http_global_cleanup();
+}
+
+static void log_summary(const struct counters *counters)
+{
+    log_info("stopped: %llu events, %llu skipped; %llu publications, %llu acknowledged, %llu "
+             "refused; %llu commands; %llu connections to the broker, %llu to the stream",
+        (unsigned long long)counters->events, (unsigned long long)counters->events_skipped,
+        (unsigned long long)counters->published, (unsigned long long)counters->acknowledged,
+        (unsigned long long)counters->refused, (unsigned long long)counters->commands,
+        (unsigned long long)counters->broker_connects, (unsigned long long)counters->stream_opens);
+}
+
+bool bridge_run(struct config *config, const struct config_source *source, struct error *error)
+{
+    struct bridge bridge = {.config = config, .source = source};
+    log_info("aiva-mqtt-bridge " BRIDGE_VERSION ": %s to %s, topic %s", config->aiva.url,
+        config->mqtt.url, config->mqtt.topic);
+    bool done = bridge_start(&bridge, error) && loop_run(bridge.loop, error);
+    bridge_stop(&bridge);
+    log_summary(&bridge.counters);
+    return done;
+}

@@ -1,0 +1,361 @@
+/*
+ * Life of the connection to the broker. At the first connection the bridge reads back its own
+ * retained topics before anything else happens: the broker is its memory.
+ */
+#include "broker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "backoff.h"
+#include "buf.h"
+#include "config.h"
+#include "counters.h"
+#include "loop.h"
+#include "mem.h"
+#include "publisher.h"
+
+#define LOG_TAG "broker"
+#include "log.h"
+
+#define BACKOFF_BASE_MS 1000
+#define BACKOFF_CAP_MS  30000
+/* A link has held, and the waits start from the shortest again, after this long: otherwise two
+ * clients with one id would throw each other out without end. */
+#define HELD_MS         60000
+#define REFUSED_WAIT_MS 60000
+#define KEEP_ALIVE_S    30
+#define CONNECT_S       10
+#define WINDOW          100
+/* How long after the last remembered message the end is taken for granted where the broker does
+ * not let the bridge read its own bridge/state. */
+#define MEMORY_SILENCE_MS 5000
+
+enum subscription {
+    SUBSCRIBED_JOB_STATES,
+    SUBSCRIBED_COUNTS,
+    SUBSCRIBED_STATE,
+    SUBSCRIBED_BRIDGE_COMMANDS,
+    SUBSCRIBED_JOB_COMMANDS,
+    SUBSCRIPTIONS
+};
+
+struct filter {
+    const char *tail; /* behind the root */
+    const char *loss; /* what does not work without it */
+    int qos;
+    bool memory; /* only while starting */
+    bool retain_as_published;
+};
+
+/*
+ * The memory is read with QoS 0: mosquitto queues only max_queued_messages (1000) QoS 1 messages
+ * for a client and drops the rest in silence, retained ones too. Our own state comes last of the
+ * three, so that its echo marks the end of what is remembered.
+ */
+static const struct filter filters[SUBSCRIPTIONS] = {
+    [SUBSCRIBED_JOB_STATES] = {"/jobs/+/state",
+        "what changed while the bridge was away is not known", 0, true, false},
+    [SUBSCRIBED_COUNTS] = {"/bridge/jobs", "a restart looks like a first start", 0, true, false},
+    [SUBSCRIBED_STATE] = {"/bridge/state", "a late last will is not repaired", 0, false, false},
+    [SUBSCRIBED_BRIDGE_COMMANDS] = {"/bridge/command/+", "commands to the bridge are not heard", 1,
+        false, true},
+    [SUBSCRIBED_JOB_COMMANDS] = {"/jobs/+/command/+", "commands to jobs are not heard", 1, false,
+        true},
+};
+
+struct broker {
+    struct loop *loop;
+    const struct config *config;
+    struct publisher *publisher;
+    struct counters *counters;
+    struct broker_handler handler;
+    struct mqtt *mqtt;
+    struct backoff backoff;
+    struct timer retry;
+    struct timer memory_end;
+    int64_t up_ms; /* when the link came up; 0 while it is down */
+    bool ready;    /* the memory has been read */
+    bool finished; /* no further attempts */
+    struct buf will_topic;
+    char last_reason[256];
+};
+
+static void connect_now(void *ctx);
+static void end_memory(void *ctx);
+static void on_up(void *ctx, const struct mqtt_limits *limits);
+static void on_down(void *ctx, bool refused, const char *reason);
+static void on_ack(void *ctx, uint64_t sequence, int reason_code);
+static void on_subscribed(void *ctx, uint64_t token, int code);
+static void on_message(void *ctx, const struct mqtt_message *message);
+
+struct broker *broker_new(struct loop *loop, const struct config *config,
+    struct publisher *publisher, struct counters *counters, const struct broker_handler *handler)
+{
+    struct broker *broker = xcalloc(1, sizeof *broker);
+    broker->loop = loop;
+    broker->config = config;
+    broker->publisher = publisher;
+    broker->counters = counters;
+    broker->handler = *handler;
+    struct mqtt_handler events = {broker, on_up, on_down, on_ack, on_subscribed, on_message};
+    broker->mqtt = mqtt_new(loop, &events);
+    backoff_init(&broker->backoff, BACKOFF_BASE_MS, BACKOFF_CAP_MS);
+    timer_init(&broker->retry, loop, connect_now, broker);
+    timer_init(&broker->memory_end, loop, end_memory, broker);
+    buf_init(&broker->will_topic, UINT16_MAX);
+    buf_printf(&broker->will_topic, "%s/bridge/state", config->mqtt.topic);
+    return broker;
+}
+
+void broker_free(struct broker *broker)
+{
+    if (!broker)
+        return;
+    timer_stop(&broker->retry);
+    timer_stop(&broker->memory_end);
+    mqtt_free(broker->mqtt);
+    buf_clear(&broker->will_topic);
+    free(broker);
+}
+
+/* ---- Connecting */
+
+void broker_options(const struct config *config, struct mqtt_options *options)
+{
+    *options = (struct mqtt_options){
+        .url = config->mqtt.url,
+        .client_id = config->mqtt.client_id,
+        .username = config->mqtt.username,
+        .password = config->mqtt.password,
+        .ca_file = config->mqtt.ca_file,
+        .cert_file = config->mqtt.cert_file,
+        .key_file = config->mqtt.key_file,
+        .version5 = config->mqtt.version == CONFIG_MQTT_5,
+        .keep_alive_s = KEEP_ALIVE_S,
+        .connect_timeout_s = CONNECT_S,
+        .window = WINDOW,
+    };
+}
+
+static void retry_after(struct broker *broker, bool refused, const char *reason)
+{
+    uint64_t random = 0;
+    if (getrandom(&random, sizeof random, 0) < 0)
+        random = (uint64_t)loop_now(broker->loop);
+    broker->backoff.floor_ms = refused ? REFUSED_WAIT_MS : 0;
+    int64_t wait = backoff_next(&broker->backoff, random);
+    /* A reason is said once, not at each of a night's attempts. */
+    if (strncmp(reason, broker->last_reason, sizeof broker->last_reason - 1) != 0)
+        log_warn("%s: %s; next attempt in %.1f s", broker->config->mqtt.url, reason,
+            (double)wait / 1000);
+    else
+        log_debug("%s: %s; next attempt in %.1f s", broker->config->mqtt.url, reason,
+            (double)wait / 1000);
+    snprintf(broker->last_reason, sizeof broker->last_reason, "%s", reason);
+    timer_set(&broker->retry, loop_now(broker->loop) + wait);
+}
+
+static void connect_now(void *ctx)
+{
+    struct broker *broker = ctx;
+    struct mqtt_options options;
+    struct error error;
+    broker_options(broker->config, &options);
+    options.will_topic = broker->will_topic.data;
+    options.will_payload = "offline";
+    options.will_qos = broker->config->mqtt.qos;
+    if (!mqtt_connect(broker->mqtt, &options, &error))
+        retry_after(broker, false, error.text);
+}
+
+void broker_start(struct broker *broker)
+{
+    connect_now(broker);
+}
+
+void broker_reconnect(struct broker *broker)
+{
+    backoff_reset(&broker->backoff);
+    broker->last_reason[0] = '\0';
+    switch (mqtt_state(broker->mqtt)) {
+    case MQTT_CONNECTED:
+        mqtt_close(broker->mqtt);
+        break;
+    case MQTT_IDLE:
+        timer_set(&broker->retry, loop_now(broker->loop));
+        break;
+    case MQTT_CONNECTING:
+    case MQTT_CLOSING:
+        break;
+    }
+}
+
+void broker_finish(struct broker *broker)
+{
+    broker->finished = true;
+    timer_stop(&broker->memory_end);
+    if (!timer_is_set(&broker->retry))
+        return;
+    timer_stop(&broker->retry);
+    if (!publisher_is_drained(broker->publisher))
+        connect_now(broker);
+}
+
+void broker_close(struct broker *broker)
+{
+    broker->finished = true;
+    timer_stop(&broker->retry);
+    if (mqtt_state(broker->mqtt) == MQTT_CONNECTED)
+        mqtt_close(broker->mqtt);
+}
+
+bool broker_is_connected(const struct broker *broker)
+{
+    return mqtt_state(broker->mqtt) == MQTT_CONNECTED;
+}
+
+bool broker_is_closed(const struct broker *broker)
+{
+    return mqtt_state(broker->mqtt) == MQTT_IDLE;
+}
+
+void broker_handle(struct broker *broker, const struct inbox_event *event)
+{
+    mqtt_handle(broker->mqtt, event);
+}
+
+/* ---- Up and down */
+
+static void change_subscription(struct broker *broker, enum subscription which, bool subscribe)
+{
+    struct error error;
+    struct buf filter;
+    buf_init(&filter, UINT16_MAX);
+    buf_printf(&filter, "%s%s", broker->config->mqtt.topic, filters[which].tail);
+    bool done = subscribe ? mqtt_subscribe(broker->mqtt, filter.data, filters[which].qos,
+                                filters[which].retain_as_published, which, &error)
+                          : mqtt_unsubscribe(broker->mqtt, filter.data, &error);
+    if (!done)
+        log_warn(
+            "%s: cannot %s: %s", filter.data, subscribe ? "subscribe" : "unsubscribe", error.text);
+    buf_clear(&filter);
+}
+
+static void on_up(void *ctx, const struct mqtt_limits *limits)
+{
+    struct broker *broker = ctx;
+    broker->up_ms = loop_now(broker->loop);
+    broker->last_reason[0] = '\0';
+    broker->counters->broker_connects++;
+    log_info("%s: connected (MQTT %s, up to %u unacknowledged publications)",
+        broker->config->mqtt.url, broker->config->mqtt.version == CONFIG_MQTT_5 ? "5" : "3.1.1",
+        limits->window);
+    for (int which = 0; which < SUBSCRIPTIONS && !broker->finished; which++)
+        if (!filters[which].memory || !broker->ready)
+            change_subscription(broker, (enum subscription)which, true);
+    if (!broker->ready)
+        timer_set(&broker->memory_end, loop_now(broker->loop) + MEMORY_SILENCE_MS);
+    publisher_link_up(broker->publisher, broker->mqtt, limits);
+    if (broker->ready)
+        broker->handler.on_reconnected(broker->handler.ctx);
+}
+
+static void on_down(void *ctx, bool refused, const char *reason)
+{
+    struct broker *broker = ctx;
+    bool was_up = broker->up_ms != 0;
+    if (was_up) {
+        publisher_link_down(broker->publisher);
+        broker->counters->broker_losses++;
+        if (loop_now(broker->loop) - broker->up_ms >= HELD_MS)
+            backoff_reset(&broker->backoff);
+    }
+    broker->up_ms = 0;
+    timer_stop(&broker->memory_end);
+    if (broker->finished)
+        return;
+    if (refused)
+        broker->handler.on_refused(broker->handler.ctx);
+    retry_after(broker, refused, reason);
+}
+
+static void on_ack(void *ctx, uint64_t sequence, int reason_code)
+{
+    struct broker *broker = ctx;
+    publisher_acknowledged(broker->publisher, sequence, reason_code);
+}
+
+static void on_subscribed(void *ctx, uint64_t token, int code)
+{
+    struct broker *broker = ctx;
+    const struct filter *filter = &filters[token];
+    if (code >= 0x80)
+        log_error("the broker refused the subscription to %s%s (%s): %s; check its access rules "
+                  "(--print-acl shows what is needed)",
+            broker->config->mqtt.topic, filter->tail, mqtt_reason_text(code), filter->loss);
+}
+
+/* ---- What comes in */
+
+static void end_memory(void *ctx)
+{
+    struct broker *broker = ctx;
+    timer_stop(&broker->memory_end);
+    broker->ready = true;
+    change_subscription(broker, SUBSCRIBED_JOB_STATES, false);
+    change_subscription(broker, SUBSCRIBED_COUNTS, false);
+    broker->handler.on_ready(broker->handler.ctx);
+}
+
+static void remember(struct broker *broker, const char *level, size_t level_length,
+    const struct mqtt_message *message)
+{
+    /* Our own clearing of a topic comes back here too. */
+    if (broker->ready || message->payload_length == 0)
+        return;
+    timer_set(&broker->memory_end, loop_now(broker->loop) + MEMORY_SILENCE_MS);
+    broker->handler.on_remembered(
+        broker->handler.ctx, level, level_length, message->payload, message->payload_length);
+}
+
+static void hear_own_state(struct broker *broker, const struct mqtt_message *message)
+{
+    bool online = message->payload_length == strlen("online") &&
+                  memcmp(message->payload, "online", message->payload_length) == 0;
+    if (message->retained || broker->finished)
+        return;
+    if (!online)
+        publisher_repair_state(broker->publisher);
+    else if (!broker->ready)
+        end_memory(broker);
+}
+
+static void on_message(void *ctx, const struct mqtt_message *message)
+{
+    struct broker *broker = ctx;
+    struct topic_parts parts;
+    topic_parse(&parts, broker->config->mqtt.topic, message->topic, message->topic_length);
+    switch (parts.kind) {
+    case TOPIC_BRIDGE_STATE:
+        hear_own_state(broker, message);
+        break;
+    case TOPIC_BRIDGE_JOBS:
+        remember(broker, NULL, 0, message);
+        break;
+    case TOPIC_JOB_STATE:
+        remember(broker, parts.level, parts.level_length, message);
+        break;
+    case TOPIC_BRIDGE_COMMAND:
+    case TOPIC_JOB_COMMAND:
+        if (!broker->finished)
+            broker->handler.on_command(broker->handler.ctx, &parts, message);
+        break;
+    case TOPIC_OTHER:
+        log_debug(
+            "a message on %.*s was not asked for", (int)message->topic_length, message->topic);
+        break;
+    }
+}

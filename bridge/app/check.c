@@ -1,0 +1,242 @@
+/* `--check`: what a user wants to know before he leaves the bridge alone. */
+#include "check.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker.h"
+#include "http.h"
+#include "limit.h"
+#include "loop.h"
+#include "poller.h"
+#include "version.h"
+
+#define CHECK_TIMEOUT_MS 15000
+
+enum step { STEP_UPSTREAM, STEP_CONNECT, STEP_RIGHTS, STEP_CLOSE };
+
+enum {
+    SUBSCRIBE_STATE,
+    SUBSCRIBE_BRIDGE_COMMANDS,
+    SUBSCRIBE_JOB_COMMANDS,
+    SUBSCRIBE_JOBS,
+    SUBSCRIPTIONS
+};
+static const char *const filters[SUBSCRIPTIONS] = {
+    [SUBSCRIBE_STATE] = "/bridge/state",
+    [SUBSCRIBE_BRIDGE_COMMANDS] = "/bridge/command/+",
+    [SUBSCRIBE_JOB_COMMANDS] = "/jobs/+/command/+",
+    [SUBSCRIBE_JOBS] = "/jobs/+/state",
+};
+
+struct check {
+    const struct config *config;
+    struct loop *loop;
+    struct mqtt *mqtt;
+    struct timer timeout;
+    enum step step;
+    int outstanding; /* subscriptions and publications without an answer yet */
+    bool failed;
+    struct error error;
+};
+
+static void fail(struct check *check, enum error_class class, const char *what, const char *why)
+{
+    if (!check->failed)
+        error_set(&check->error, class, "%s: %s", what, why);
+    check->failed = true;
+    loop_stop(check->loop);
+}
+
+static void on_timeout(void *ctx)
+{
+    struct check *check = ctx;
+    if (check->step == STEP_CLOSE) {
+        loop_stop(check->loop);
+        return;
+    }
+    fail(check, check->step == STEP_UPSTREAM ? ERROR_UPSTREAM : ERROR_BROKER,
+        check->step == STEP_UPSTREAM ? check->config->aiva.url : check->config->mqtt.url,
+        "no answer in time");
+}
+
+/* ---- The upstream */
+
+static void on_health(void *ctx, const struct http_answer *answer)
+{
+    struct check *check = ctx;
+    if (answer->status != 200 || !answer->complete) {
+        char why[LIMIT_DETAIL + 32];
+        poller_describe(answer, why, sizeof why);
+        fail(check, ERROR_UPSTREAM, check->config->aiva.url, why);
+        return;
+    }
+    printf("upstream: %s answers and accepts the key (%lld ms)\n", check->config->aiva.url,
+        (long long)answer->duration_ms);
+    loop_stop(check->loop);
+}
+
+static void check_upstream(struct check *check, struct http_client *client)
+{
+    struct error error;
+    struct http_call call = {
+        .method = HTTP_GET,
+        .path = "/health",
+        .body_limit = LIMIT_STATUS_BODY,
+        .timeout_ms = CHECK_TIMEOUT_MS,
+        .done = on_health,
+        .ctx = check,
+    };
+    struct http_request *request = http_start(client, &call, &error);
+    if (!request)
+        fail(check, ERROR_UPSTREAM, check->config->aiva.url, error.text);
+    else if (!loop_run(check->loop, &check->error))
+        check->failed = true;
+}
+
+/* ---- The broker */
+
+static void one_answered(struct check *check)
+{
+    if (--check->outstanding > 0 || check->failed)
+        return;
+    printf("broker: may subscribe to the commands and publish results%s\n",
+        check->config->mqtt.version == CONFIG_MQTT_5
+            ? ""
+            : " (MQTT 3.1.1: a broker does not tell when it drops a publication)");
+    check->step = STEP_CLOSE;
+    mqtt_close(check->mqtt);
+}
+
+static void on_subscribed(void *ctx, uint64_t token, int code)
+{
+    struct check *check = ctx;
+    if (code >= 0x80) {
+        char why[256];
+        snprintf(why, sizeof why,
+            "the subscription to %s%s was refused (%s); --print-acl shows "
+            "the access rules that are needed",
+            check->config->mqtt.topic, filters[token], mqtt_reason_text(code));
+        fail(check, ERROR_BROKER, check->config->mqtt.url, why);
+        return;
+    }
+    one_answered(check);
+}
+
+static void on_ack(void *ctx, uint64_t sequence, int code)
+{
+    struct check *check = ctx;
+    (void)sequence;
+    if (code >= 0x80) {
+        char why[256];
+        snprintf(why, sizeof why,
+            "publishing on %s/bridge/result was refused (%s); --print-acl "
+            "shows the access rules that are needed",
+            check->config->mqtt.topic, mqtt_reason_text(code));
+        fail(check, ERROR_BROKER, check->config->mqtt.url, why);
+        return;
+    }
+    one_answered(check);
+}
+
+static void on_up(void *ctx, const struct mqtt_limits *limits)
+{
+    struct check *check = ctx;
+    struct error error = {0};
+    printf("broker: %s accepts the connection (retained messages: %s, maximum QoS %d)\n",
+        check->config->mqtt.url, limits->retain_available ? "yes" : "NO", limits->maximum_qos);
+    check->step = STEP_RIGHTS;
+    check->outstanding = SUBSCRIPTIONS + 1;
+    char topic[512];
+    bool sent = true;
+    for (int i = 0; i < SUBSCRIPTIONS && sent; i++) {
+        snprintf(topic, sizeof topic, "%s%s", check->config->mqtt.topic, filters[i]);
+        sent = mqtt_subscribe(check->mqtt, topic, 0, false, (uint64_t)i, &error);
+    }
+    static const char payload[] = "{\"command\":\"check\",\"ok\":true,\"duration_ms\":0}";
+    snprintf(topic, sizeof topic, "%s/bridge/result", check->config->mqtt.topic);
+    struct mqtt_publication publication = {.topic = topic,
+        .payload = payload,
+        .payload_length = sizeof payload - 1,
+        .qos = check->config->mqtt.qos < limits->maximum_qos ? check->config->mqtt.qos
+                                                             : limits->maximum_qos,
+        .json = true};
+    if (!sent || !mqtt_publish(check->mqtt, &publication, 1, &error))
+        fail(check, ERROR_BROKER, check->config->mqtt.url, error.text);
+}
+
+static void on_down(void *ctx, bool refused, const char *reason)
+{
+    struct check *check = ctx;
+    (void)refused;
+    if (check->step == STEP_CLOSE)
+        loop_stop(check->loop);
+    else
+        fail(check, ERROR_BROKER, check->config->mqtt.url, reason);
+}
+
+static void on_message(void *ctx, const struct mqtt_message *message)
+{
+    (void)ctx;
+    (void)message;
+}
+
+static void on_inbox(void *ctx, const struct inbox_event *event)
+{
+    struct check *check = ctx;
+    mqtt_handle(check->mqtt, event);
+}
+
+static void on_signal(void *ctx, int signal_number)
+{
+    struct check *check = ctx;
+    (void)signal_number;
+    fail(check, ERROR_RUN, "--check", "interrupted");
+}
+
+/* A client id of its own, so that a running bridge is not thrown out. */
+static void check_broker(struct check *check)
+{
+    struct mqtt_handler events = {check, on_up, on_down, on_ack, on_subscribed, on_message};
+    struct mqtt_options options;
+    char client_id[64];
+    snprintf(client_id, sizeof client_id, "aiva-mqtt-bridge-check-%ld", (long)getpid());
+    broker_options(check->config, &options);
+    options.client_id = client_id;
+    check->step = STEP_CONNECT;
+    check->mqtt = mqtt_new(check->loop, &events);
+    timer_set(&check->timeout, loop_now(check->loop) + CHECK_TIMEOUT_MS);
+    struct error error;
+    if (!mqtt_connect(check->mqtt, &options, &error))
+        fail(check, ERROR_BROKER, check->config->mqtt.url, error.text);
+    else if (!loop_run(check->loop, &check->error))
+        check->failed = true;
+    mqtt_free(check->mqtt);
+}
+
+bool check_run(const struct config *config, struct error *error)
+{
+    struct check check = {.config = config};
+    if (!http_global_init(error))
+        return false;
+    mqtt_global_init();
+    check.loop = loop_new(error);
+    if (!check.loop)
+        return false;
+    loop_set_handler(check.loop, &(struct loop_handler){&check, on_signal, on_inbox, NULL});
+    timer_init(&check.timeout, check.loop, on_timeout, &check);
+    printf("configuration: valid\n");
+    struct http_client *client = http_client_new(check.loop, config->aiva.url, config->aiva.api_key,
+        config->aiva.ca_file, "aiva-mqtt-bridge/" BRIDGE_VERSION);
+    check_upstream(&check, client);
+    if (!check.failed)
+        check_broker(&check);
+    timer_stop(&check.timeout);
+    http_client_free(client);
+    loop_free(check.loop);
+    http_global_cleanup();
+    if (check.failed)
+        *error = check.error;
+    return !check.failed;
+}

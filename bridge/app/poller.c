@@ -1,0 +1,393 @@
+/*
+ * Rounds of GET /jobs and GET /jobs/{job_id}/status. A round asks for a few jobs at a time and
+ * ends early where AIVA says that it wants to be left alone.
+ */
+#include "poller.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "backoff.h"
+#include "clock.h"
+#include "config.h"
+#include "limit.h"
+#include "loop.h"
+#include "mem.h"
+#include "tracker.h"
+#include "utf8.h"
+
+#define LOG_TAG "poller"
+#include "log.h"
+
+#define CONCURRENT_CALLS     4
+#define LIST_TIMEOUT_MS      60000
+#define STATUS_TIMEOUT_MS    15000
+#define BACKOFF_BASE_MS      1000
+#define BACKOFF_CAP_MS       60000
+#define UNAUTHORIZED_WAIT_MS 60000
+/* A list that keeps showing a job whose status call answers 404 is not read in a tight circle. */
+#define WANTED_LIST_GAP_MS 5000
+
+struct status_call {
+    struct poller *poller;
+    struct http_request *request; /* NULL while idle */
+    char *id;                     /* owned */
+    uint64_t mark;
+};
+
+struct poller {
+    struct loop *loop;
+    struct http_client *client;
+    struct tracker *tracker;
+    struct poller_handler handler;
+    int64_t poll_ms, list_ms, resync_ms;
+    enum poller_mode mode;
+    struct backoff backoff;
+    struct timer list_timer;
+    struct timer round_timer;
+    struct http_request *list_request;
+    uint64_t list_mark;
+    int64_t list_asked_ms;
+    struct status_call calls[CONCURRENT_CALLS];
+    char **round; /* ids still to be asked for, taken from the end; owned */
+    size_t round_count, round_capacity;
+    int64_t round_started_ms;
+    struct log_limit status_limit;
+};
+
+static void start_list(void *ctx);
+static void start_round(void *ctx);
+
+struct poller *poller_new(struct loop *loop, struct http_client *client, struct tracker *tracker,
+    const struct config *config, const struct poller_handler *handler)
+{
+    struct poller *poller = xcalloc(1, sizeof *poller);
+    poller->loop = loop;
+    poller->client = client;
+    poller->tracker = tracker;
+    poller->handler = *handler;
+    poller->poll_ms = (int64_t)config->aiva.poll_interval_s * 1000;
+    poller->list_ms = (int64_t)config->aiva.list_interval_s * 1000;
+    poller->resync_ms = (int64_t)config->aiva.resync_interval_s * 1000;
+    poller->list_asked_ms = INT64_MIN / 2;
+    backoff_init(&poller->backoff, BACKOFF_BASE_MS, BACKOFF_CAP_MS);
+    timer_init(&poller->list_timer, loop, start_list, poller);
+    timer_init(&poller->round_timer, loop, start_round, poller);
+    for (size_t i = 0; i < CONCURRENT_CALLS; i++)
+        poller->calls[i].poller = poller;
+    return poller;
+}
+
+static void end_call(struct status_call *call)
+{
+    free(call->id);
+    call->id = NULL;
+    call->request = NULL;
+}
+
+static void drop_round(struct poller *poller)
+{
+    while (poller->round_count > 0)
+        free(poller->round[--poller->round_count]);
+}
+
+static void end_all(struct poller *poller)
+{
+    timer_stop(&poller->list_timer);
+    timer_stop(&poller->round_timer);
+    http_cancel(poller->list_request);
+    poller->list_request = NULL;
+    for (size_t i = 0; i < CONCURRENT_CALLS; i++) {
+        http_cancel(poller->calls[i].request);
+        end_call(&poller->calls[i]);
+    }
+    drop_round(poller);
+}
+
+void poller_free(struct poller *poller)
+{
+    if (!poller)
+        return;
+    end_all(poller);
+    free(poller->round);
+    free(poller);
+}
+
+/* ---- Answers for people */
+
+void poller_detail(const struct http_answer *answer, char *out, size_t size)
+{
+    out[0] = '\0';
+    struct json_object body = {0};
+    struct buf text;
+    buf_init(&text, LIMIT_STATUS_BODY);
+    if (json_object_read(&body, answer->body, answer->length) == JSON_OK) {
+        const struct json_member *detail = json_find(&body, "detail");
+        /* Validation errors come as an array or an object: shown as they stand. */
+        if (detail && !json_is_null(detail->value) && !json_decode_string(detail->value, &text))
+            json_append_slice(&text, detail->value);
+    }
+    size_t length = text.length < size - 1 ? text.length : size - 1;
+    while (length > 0 && !utf8_valid(text.data, length))
+        length--;
+    if (length > 0)
+        memcpy(out, text.data, length);
+    out[length] = '\0';
+    buf_clear(&text);
+    json_object_clear(&body);
+}
+
+void poller_describe(const struct http_answer *answer, char *out, size_t size)
+{
+    char detail[LIMIT_DETAIL];
+    poller_detail(answer, detail, sizeof detail);
+    if (answer->status == 0)
+        snprintf(out, size, "no answer: %s", answer->failure);
+    else if (!answer->complete)
+        snprintf(out, size, "the answer (%d) broke off: %s", answer->status, answer->failure);
+    else if (detail[0] != '\0')
+        snprintf(out, size, "AIVA answered %d: %s", answer->status, detail);
+    else
+        snprintf(out, size, "AIVA answered %d", answer->status);
+}
+
+static bool is_unauthorized(const struct http_answer *answer)
+{
+    return answer->status == 401 || answer->status == 403;
+}
+
+static bool asks_for_peace(const struct http_answer *answer)
+{
+    return answer->status == 429 || answer->status == 503;
+}
+
+/* ---- Lists */
+
+static int64_t back_off(struct poller *poller, const struct http_answer *answer)
+{
+    if (is_unauthorized(answer))
+        return UNAUTHORIZED_WAIT_MS;
+    int64_t asked =
+        backoff_retry_after(answer->retry_after, clock_unix_ms(), LIMIT_RETRY_AFTER_S * 1000);
+    uint64_t random = 0;
+    if (getrandom(&random, sizeof random, 0) < 0)
+        random = (uint64_t)loop_now(poller->loop);
+    poller->backoff.floor_ms = asked > 0 ? asked : 0;
+    return backoff_next(&poller->backoff, random);
+}
+
+static void plan_list(struct poller *poller, int64_t wait_ms)
+{
+    timer_set(&poller->list_timer, loop_now(poller->loop) + wait_ms);
+}
+
+static void list_failed(struct poller *poller, const struct http_answer *answer, const char *why)
+{
+    plan_list(poller, back_off(poller, answer));
+    enum poller_outcome outcome = is_unauthorized(answer) ? POLLER_UNAUTHORIZED : POLLER_FAILED;
+    char detail[LIMIT_DETAIL + 64];
+    snprintf(detail, sizeof detail, "GET /jobs: %s", why);
+    poller->handler.on_outcome(poller->handler.ctx, outcome, detail);
+}
+
+static void list_answered(void *ctx, const struct http_answer *answer)
+{
+    struct poller *poller = ctx;
+    struct error error;
+    poller->list_request = NULL;
+    if (answer->status != 200 || !answer->complete) {
+        char why[LIMIT_DETAIL + 32];
+        poller_describe(answer, why, sizeof why);
+        list_failed(poller, answer, why);
+        return;
+    }
+    if (!tracker_list(poller->tracker, answer->body, answer->length, poller->list_mark,
+            PAYLOAD_LIST, &error)) {
+        list_failed(poller, answer, error.text);
+        return;
+    }
+    backoff_reset(&poller->backoff);
+    plan_list(poller, poller->mode == POLLER_ALONE ? poller->list_ms : poller->resync_ms);
+    if (poller->mode == POLLER_BESIDE_STREAM || poller->round_started_ms == 0)
+        start_round(poller);
+    poller->handler.on_outcome(poller->handler.ctx, POLLER_OK, "");
+}
+
+static void start_list(void *ctx)
+{
+    struct poller *poller = ctx;
+    struct error error;
+    if (poller->list_request)
+        return;
+    struct http_call call = {
+        .method = HTTP_GET,
+        .path = "/jobs",
+        .body_limit = LIMIT_LIST_BODY,
+        .timeout_ms = LIST_TIMEOUT_MS,
+        .done = list_answered,
+        .ctx = poller,
+    };
+    poller->list_mark = tracker_mark(poller->tracker);
+    poller->list_asked_ms = loop_now(poller->loop);
+    poller->list_request = http_start(poller->client, &call, &error);
+    if (!poller->list_request) {
+        struct http_answer none = {.body = "", .retry_after = "", .failure = error.text};
+        list_failed(poller, &none, error.text);
+    }
+}
+
+void poller_want_list(struct poller *poller)
+{
+    if (poller->mode == POLLER_OFF || poller->list_request)
+        return;
+    int64_t at = poller->list_asked_ms + WANTED_LIST_GAP_MS;
+    if (!timer_is_set(&poller->list_timer) || poller->list_timer.at_ms > at)
+        timer_set(&poller->list_timer, at);
+}
+
+void poller_follow_list(struct poller *poller)
+{
+    if (poller->mode != POLLER_OFF)
+        start_round(poller);
+}
+
+/* ---- Status calls */
+
+static void add_to_round(struct poller *poller, const char *id)
+{
+    if (poller->round_count == poller->round_capacity) {
+        poller->round_capacity = poller->round_capacity == 0 ? 64 : poller->round_capacity * 2;
+        poller->round = xreallocarray(poller->round, poller->round_capacity, sizeof *poller->round);
+    }
+    poller->round[poller->round_count++] = xstrdup(id);
+}
+
+static void collect_round(struct poller *poller)
+{
+    const struct jobs *jobs = tracker_jobs(poller->tracker);
+    for (const struct job *job = jobs_next(jobs, NULL); job; job = jobs_next(jobs, job))
+        if (!job_has_ended(job) && topic_classify_id(job->id, strlen(job->id)) == TOPIC_ID_URL_SAFE)
+            add_to_round(poller, job->id);
+}
+
+static bool round_is_over(const struct poller *poller)
+{
+    if (poller->round_count > 0)
+        return false;
+    for (size_t i = 0; i < CONCURRENT_CALLS; i++)
+        if (poller->calls[i].request)
+            return false;
+    return true;
+}
+
+static void plan_round(struct poller *poller, int64_t at_least_ms)
+{
+    if (poller->mode != POLLER_ALONE && at_least_ms == 0)
+        return;
+    int64_t at = poller->round_started_ms + poller->poll_ms;
+    if (at < loop_now(poller->loop) + at_least_ms)
+        at = loop_now(poller->loop) + at_least_ms;
+    timer_set(&poller->round_timer, at);
+}
+
+/* The rest of the round is given up; the next one starts when AIVA wants it. */
+static void give_round_up(struct poller *poller, const struct http_answer *answer, const char *why)
+{
+    drop_round(poller);
+    plan_round(poller, back_off(poller, answer));
+    poller->handler.on_outcome(
+        poller->handler.ctx, is_unauthorized(answer) ? POLLER_UNAUTHORIZED : POLLER_FAILED, why);
+}
+
+static void judge_status(
+    struct poller *poller, const char *id, uint64_t mark, const struct http_answer *answer)
+{
+    char why[LIMIT_DETAIL + 32];
+    struct error error;
+    if (answer->status == 200 && answer->complete) {
+        if (!tracker_answer(
+                poller->tracker, id, answer->body, answer->length, mark, PAYLOAD_POLL, &error))
+            log_warn_limited(&poller->status_limit, loop_now(poller->loop),
+                "status of %s: %s: it is left as it was", id, error.text);
+        return;
+    }
+    poller_describe(answer, why, sizeof why);
+    if (answer->status == 404)
+        poller_want_list(poller);
+    else if (is_unauthorized(answer) || asks_for_peace(answer))
+        give_round_up(poller, answer, why);
+    else
+        log_warn_limited(
+            &poller->status_limit, loop_now(poller->loop), "status of %s: %s", id, why);
+}
+
+static void start_calls(struct poller *poller);
+
+static void status_answered(void *ctx, const struct http_answer *answer)
+{
+    struct status_call *call = ctx;
+    struct poller *poller = call->poller;
+    char *id = call->id;
+    call->id = NULL;
+    end_call(call);
+    judge_status(poller, id, call->mark, answer);
+    free(id);
+    start_calls(poller);
+}
+
+static void start_call(struct poller *poller, struct status_call *call)
+{
+    char path[LIMIT_JOB_ID + 32];
+    struct error error;
+    call->id = poller->round[--poller->round_count];
+    call->mark = tracker_mark(poller->tracker);
+    snprintf(path, sizeof path, "/jobs/%s/status", call->id);
+    struct http_call request = {
+        .method = HTTP_GET,
+        .path = path,
+        .body_limit = LIMIT_STATUS_BODY,
+        .timeout_ms = STATUS_TIMEOUT_MS,
+        .done = status_answered,
+        .ctx = call,
+    };
+    call->request = http_start(poller->client, &request, &error);
+    if (!call->request) {
+        log_warn_limited(&poller->status_limit, loop_now(poller->loop), "status of %s: %s",
+            call->id, error.text);
+        end_call(call);
+    }
+}
+
+static void start_calls(struct poller *poller)
+{
+    for (size_t i = 0; i < CONCURRENT_CALLS; i++)
+        while (poller->round_count > 0 && !poller->calls[i].request)
+            start_call(poller, &poller->calls[i]);
+    if (round_is_over(poller) && !timer_is_set(&poller->round_timer))
+        plan_round(poller, 0);
+}
+
+static void start_round(void *ctx)
+{
+    struct poller *poller = ctx;
+    if (poller->mode == POLLER_OFF)
+        return;
+    timer_stop(&poller->round_timer);
+    drop_round(poller);
+    collect_round(poller);
+    poller->round_started_ms = loop_now(poller->loop);
+    start_calls(poller);
+}
+
+void poller_set_mode(struct poller *poller, enum poller_mode mode)
+{
+    if (mode == poller->mode && mode != POLLER_BESIDE_STREAM)
+        return;
+    end_all(poller);
+    poller->mode = mode;
+    poller->round_started_ms = 0;
+    if (mode != POLLER_OFF)
+        start_list(poller);
+}

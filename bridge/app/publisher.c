@@ -1,0 +1,320 @@
+/*
+ * From messages to acknowledged publications. What is sent stays in the outbox until the broker
+ * has acknowledged it; after a loss sending starts again at the oldest.
+ */
+#include "publisher.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+#include "counters.h"
+#include "limit.h"
+#include "loop.h"
+#include "mem.h"
+
+#define LOG_TAG "publisher"
+#include "log.h"
+
+/* Messages made up on demand wait in their jobs' records, not here: this many are enough to keep
+ * the window full. */
+#define ROOM_TARGET 512
+/* Even when the stream alone keeps the outbox fuller than that, the others get a turn. */
+#define ROOM_AT_LEAST 4
+
+/* A message that was the oldest in flight at this many quick losses is sent alone; one that brings
+ * the connection down alone as well, at this many, is given up. */
+#define LOSSES_SUSPECT   2
+#define LOSSES_CONVICTED 5
+
+#define REPAIR_INTERVAL_MS 1000
+
+/* MQTT 5, 2.1.1 and 3.3: fixed header, topic length, packet identifier, properties. */
+#define PACKET_OVERHEAD 64
+
+struct own_topic {
+    const char *leaf;
+    bool json;
+    char *value; /* owned; NULL until it was set */
+    size_t length;
+};
+
+struct publisher {
+    struct loop *loop;
+    struct publisher_options options;
+    struct publisher_handler handler;
+    struct outbox *outbox;
+    struct mqtt *mqtt; /* NULL while there is no connection */
+    struct mqtt_limits limits;
+    struct own_topic own[PUBLISHER_TOPICS];
+    struct timer repair;
+    int64_t repaired_ms;
+    bool full;
+    bool stopping;
+    struct log_limit refused_limit;
+    struct buf topic; /* scratch */
+};
+
+static void fire_repair(void *ctx);
+
+struct publisher *publisher_new(struct loop *loop, const struct publisher_options *options,
+    const struct publisher_handler *handler)
+{
+    struct publisher *publisher = xcalloc(1, sizeof *publisher);
+    publisher->loop = loop;
+    publisher->options = *options;
+    publisher->handler = *handler;
+    publisher->outbox = outbox_new();
+    publisher->own[PUBLISHER_STATE] = (struct own_topic){.leaf = "state"};
+    publisher->own[PUBLISHER_INFO] = (struct own_topic){.leaf = "info", .json = true};
+    publisher->own[PUBLISHER_UPSTREAM] = (struct own_topic){.leaf = "upstream", .json = true};
+    publisher->own[PUBLISHER_JOBS] = (struct own_topic){.leaf = "jobs", .json = true};
+    publisher->repaired_ms = INT64_MIN / 2;
+    buf_init(&publisher->topic, UINT16_MAX);
+    timer_init(&publisher->repair, loop, fire_repair, publisher);
+    return publisher;
+}
+
+void publisher_free(struct publisher *publisher)
+{
+    if (!publisher)
+        return;
+    timer_stop(&publisher->repair);
+    for (size_t i = 0; i < PUBLISHER_TOPICS; i++)
+        free(publisher->own[i].value);
+    buf_clear(&publisher->topic);
+    outbox_free(publisher->outbox);
+    free(publisher);
+}
+
+/* ---- Back-pressure */
+
+static void check_fill(struct publisher *publisher)
+{
+    size_t count = outbox_count(publisher->outbox);
+    size_t bytes = outbox_bytes(publisher->outbox);
+    bool full = publisher->full;
+    if (count >= publisher->options.queue_limit || bytes >= LIMIT_OUTBOX_BYTES)
+        full = true;
+    else if (count <= publisher->options.queue_limit / 2 && bytes <= LIMIT_OUTBOX_BYTES / 2)
+        full = false;
+    if (full == publisher->full)
+        return;
+    publisher->full = full;
+    if (full)
+        log_warn("%zu messages (%zu MiB) wait for the broker: the stream is paused until half of "
+                 "them are gone",
+            count, bytes >> 20);
+    else
+        log_info("%zu messages wait for the broker: the stream goes on", count);
+    publisher->handler.on_full(publisher->handler.ctx, full);
+}
+
+/* ---- Taking messages */
+
+void publisher_send(struct publisher *publisher, const struct outbox_message *message)
+{
+    outbox_push(publisher->outbox, message);
+    check_fill(publisher);
+}
+
+static void queue_own(struct publisher *publisher, unsigned slot, bool first)
+{
+    struct own_topic *own = &publisher->own[slot];
+    buf_reset(&publisher->topic);
+    buf_printf(&publisher->topic, "%s/bridge/%s", publisher->options.root, own->leaf);
+    struct outbox_message message = {
+        .topic = publisher->topic.data,
+        .payload = own->value,
+        .payload_length = own->length,
+        .retain = true,
+        .json = own->json,
+        .slot = slot,
+    };
+    if (first)
+        outbox_push_first(publisher->outbox, &message);
+    else
+        outbox_push(publisher->outbox, &message);
+}
+
+void publisher_set(
+    struct publisher *publisher, enum publisher_topic topic, const char *payload, size_t length)
+{
+    struct own_topic *own = &publisher->own[topic];
+    free(own->value);
+    own->value = xmemdup0(payload, length);
+    own->length = length;
+    if (publisher->mqtt)
+        queue_own(publisher, topic, false);
+}
+
+/* ---- The connection */
+
+void publisher_link_up(
+    struct publisher *publisher, struct mqtt *mqtt, const struct mqtt_limits *limits)
+{
+    publisher->mqtt = mqtt;
+    publisher->limits = *limits;
+    if (publisher->stopping)
+        return;
+    if (!limits->retain_available)
+        log_error("the broker keeps no retained messages: whoever subscribes later will not see "
+                  "the jobs; switch retained messages on at the broker");
+    publisher_set(publisher, PUBLISHER_STATE, "online", strlen("online"));
+    /* Each goes to the front, so the last becomes the first: `online` leads. */
+    for (unsigned slot = PUBLISHER_TOPICS - 1; slot >= PUBLISHER_STATE; slot--)
+        if (publisher->own[slot].value)
+            queue_own(publisher, slot, true);
+}
+
+void publisher_link_down(struct publisher *publisher)
+{
+    publisher->mqtt = NULL;
+    timer_stop(&publisher->repair);
+    outbox_rewind(publisher->outbox, loop_now(publisher->loop));
+}
+
+static void fire_repair(void *ctx)
+{
+    struct publisher *publisher = ctx;
+    if (!publisher->mqtt || publisher->stopping)
+        return;
+    log_warn("%s/bridge/state was overwritten while the bridge is connected: it is set to online "
+             "again (another client with this root, or a late last will)",
+        publisher->options.root);
+    publisher->repaired_ms = loop_now(publisher->loop);
+    queue_own(publisher, PUBLISHER_STATE, true);
+}
+
+void publisher_repair_state(struct publisher *publisher)
+{
+    if (!timer_is_set(&publisher->repair))
+        timer_set(&publisher->repair, publisher->repaired_ms + REPAIR_INTERVAL_MS);
+}
+
+void publisher_say_offline(struct publisher *publisher)
+{
+    publisher->stopping = true;
+    timer_stop(&publisher->repair);
+    struct own_topic *own = &publisher->own[PUBLISHER_STATE];
+    free(own->value);
+    own->value = xstrdup("offline");
+    own->length = strlen(own->value);
+    queue_own(publisher, PUBLISHER_STATE, false);
+}
+
+/* ---- Acknowledgements */
+
+static void report_refused(struct publisher *publisher, const char *topic, const char *reason)
+{
+    publisher->options.counters->refused++;
+    log_warn_limited(&publisher->refused_limit, loop_now(publisher->loop),
+        "the publication on %s was refused and is dropped: %s", topic, reason);
+}
+
+void publisher_acknowledged(struct publisher *publisher, uint64_t sequence, int reason_code)
+{
+    char *topic = NULL;
+    bool refused = reason_code >= 0x80;
+    if (!outbox_acknowledge(publisher->outbox, sequence, refused ? &topic : NULL))
+        return;
+    if (refused) {
+        char reason[96];
+        snprintf(reason, sizeof reason, "the broker answered 0x%02x (%s)", (unsigned)reason_code,
+            mqtt_reason_text(reason_code));
+        report_refused(publisher, topic, reason);
+        free(topic);
+    } else {
+        publisher->options.counters->acknowledged++;
+    }
+    check_fill(publisher);
+}
+
+/* Takes the entry that comes next out of the queue for good. */
+static void drop_next(struct publisher *publisher, const char *reason)
+{
+    const struct outbox_entry *entry =
+        outbox_send_next(publisher->outbox, loop_now(publisher->loop));
+    report_refused(publisher, entry->topic, reason);
+    outbox_acknowledge(publisher->outbox, entry->sequence, NULL);
+}
+
+static bool is_impossible(struct publisher *publisher, const struct outbox_entry *entry)
+{
+    size_t size =
+        strlen(entry->topic) + entry->payload_length + entry->correlation_length + PACKET_OVERHEAD;
+    if (size > publisher->limits.maximum_packet_size) {
+        drop_next(publisher, "it is larger than the broker's Maximum Packet Size");
+        return true;
+    }
+    if (entry->losses >= LOSSES_CONVICTED) {
+        drop_next(publisher, "the broker ended the connection each time it was sent");
+        return true;
+    }
+    return false;
+}
+
+/* Hands one entry to the library. False where nothing more can be sent now. */
+static bool send_next(struct publisher *publisher)
+{
+    const struct outbox_entry *entry = outbox_peek(publisher->outbox);
+    if (!entry)
+        return false;
+    if (is_impossible(publisher, entry))
+        return true;
+    if (entry->losses >= LOSSES_SUSPECT && outbox_in_flight(publisher->outbox) > 0)
+        return false;
+    int qos = publisher->options.qos;
+    struct mqtt_publication publication = {
+        .topic = entry->topic,
+        .payload = entry->payload,
+        .payload_length = entry->payload_length,
+        .qos = qos < publisher->limits.maximum_qos ? qos : publisher->limits.maximum_qos,
+        .retain = entry->retain && publisher->limits.retain_available,
+        .json = entry->json,
+        .correlation_data = entry->correlation,
+        .correlation_length = entry->correlation_length,
+    };
+    struct error error;
+    outbox_send_next(publisher->outbox, loop_now(publisher->loop));
+    if (!mqtt_publish(publisher->mqtt, &publication, entry->sequence, &error)) {
+        outbox_unsend(publisher->outbox);
+        /* Either no connection will take it, or this one is about to end. */
+        if (error.class != ERROR_RUN)
+            return false;
+        drop_next(publisher, error.text);
+        return true;
+    }
+    publisher->options.counters->published++;
+    return entry->losses < LOSSES_SUSPECT;
+}
+
+static void ask_for_more(struct publisher *publisher)
+{
+    size_t count = outbox_count(publisher->outbox);
+    size_t room = count < ROOM_TARGET ? ROOM_TARGET - count : ROOM_AT_LEAST;
+    publisher->handler.on_room(publisher->handler.ctx, room);
+}
+
+void publisher_pump(struct publisher *publisher)
+{
+    if (!publisher->mqtt || mqtt_state(publisher->mqtt) != MQTT_CONNECTED)
+        return;
+    if (outbox_in_flight(publisher->outbox) > 0 && !mqtt_window_wants_refill(publisher->mqtt))
+        return;
+    ask_for_more(publisher);
+    while (mqtt_window_free(publisher->mqtt) > 0 && send_next(publisher))
+        continue;
+    check_fill(publisher);
+}
+
+bool publisher_is_drained(const struct publisher *publisher)
+{
+    return outbox_count(publisher->outbox) == 0;
+}
+
+size_t publisher_waiting(const struct publisher *publisher)
+{
+    return outbox_count(publisher->outbox);
+}

@@ -1,0 +1,228 @@
+/* Life of the event stream: connect, watch for silence, parse, back off, try again. */
+#include "stream.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "backoff.h"
+#include "clock.h"
+#include "counters.h"
+#include "httpstream.h"
+#include "limit.h"
+#include "loop.h"
+#include "mem.h"
+#include "sse.h"
+
+#define LOG_TAG "stream"
+#include "log.h"
+
+#define BACKOFF_BASE_MS      1000
+#define BACKOFF_CAP_MS       60000
+#define HELD_MS              10000
+#define UNAUTHORIZED_WAIT_MS 60000
+
+struct stream {
+    struct loop *loop;
+    struct http_client *client;
+    int64_t idle_ms;
+    struct counters *counters;
+    struct stream_handler handler;
+    struct sse *sse;
+    struct httpstream *http; /* NULL while waiting or stopped */
+    bool open;
+    bool paused;
+    int64_t opened_ms;
+    struct backoff backoff;
+    int64_t server_retry_ms; /* what `retry:` asked for */
+    struct timer retry;
+    struct timer idle;
+    struct log_limit type_limit;
+    struct log_limit oversize_limit;
+};
+
+static void connect_now(void *ctx);
+static void check_idle(void *ctx);
+
+static void on_sse_event(void *ctx, const struct sse_event *event)
+{
+    struct stream *stream = ctx;
+    if (strcmp(event->type, "message") == 0) {
+        stream->handler.on_event(stream->handler.ctx, event->data, event->length);
+        return;
+    }
+    stream->counters->events_skipped++;
+    log_warn_limited(&stream->type_limit, loop_now(stream->loop),
+        "an event of type %.64s is skipped: only the default type tells of jobs", event->type);
+}
+
+static void on_sse_retry(void *ctx, int retry_ms)
+{
+    struct stream *stream = ctx;
+    stream->server_retry_ms = retry_ms < BACKOFF_CAP_MS ? retry_ms : BACKOFF_CAP_MS;
+}
+
+static void on_sse_oversize(void *ctx)
+{
+    struct stream *stream = ctx;
+    stream->counters->events_skipped++;
+    log_warn_limited(&stream->oversize_limit, loop_now(stream->loop),
+        "an event of more than %d bytes is skipped", LIMIT_EVENT);
+}
+
+struct stream *stream_new(struct loop *loop, struct http_client *client, int idle_timeout_s,
+    struct counters *counters, const struct stream_handler *handler)
+{
+    struct stream *stream = xcalloc(1, sizeof *stream);
+    stream->loop = loop;
+    stream->client = client;
+    stream->idle_ms = (int64_t)idle_timeout_s * 1000;
+    stream->counters = counters;
+    stream->handler = *handler;
+    struct sse_handler events = {stream, on_sse_event, on_sse_retry, on_sse_oversize};
+    stream->sse = sse_new(&events, LIMIT_SSE_LINE, LIMIT_EVENT);
+    backoff_init(&stream->backoff, BACKOFF_BASE_MS, BACKOFF_CAP_MS);
+    timer_init(&stream->retry, loop, connect_now, stream);
+    timer_init(&stream->idle, loop, check_idle, stream);
+    return stream;
+}
+
+void stream_stop(struct stream *stream)
+{
+    timer_stop(&stream->retry);
+    timer_stop(&stream->idle);
+    httpstream_free(stream->http);
+    stream->http = NULL;
+    stream->open = false;
+}
+
+void stream_free(struct stream *stream)
+{
+    if (!stream)
+        return;
+    stream_stop(stream);
+    sse_free(stream->sse);
+    free(stream);
+}
+
+bool stream_is_open(const struct stream *stream)
+{
+    return stream->open;
+}
+
+void stream_pause(struct stream *stream, bool paused)
+{
+    stream->paused = paused;
+    if (!stream->http)
+        return;
+    if (paused)
+        httpstream_pause(stream->http);
+    else
+        httpstream_resume(stream->http);
+}
+
+/* ---- Down */
+
+/* Ends what there is and plans the next attempt. retry_after_ms < 0: the server asked for nothing.
+ */
+static void go_down(
+    struct stream *stream, enum stream_failure failure, int64_t retry_after_ms, const char *reason)
+{
+    bool held = stream->open && loop_now(stream->loop) - stream->opened_ms >= HELD_MS;
+    char text[512];
+    snprintf(text, sizeof text, "%s", reason);
+    stream_stop(stream);
+    if (held)
+        backoff_reset(&stream->backoff);
+    else
+        stream->counters->stream_failures++;
+    stream->backoff.floor_ms = stream->server_retry_ms;
+    if (retry_after_ms > stream->backoff.floor_ms)
+        stream->backoff.floor_ms = retry_after_ms;
+    uint64_t random = 0;
+    if (getrandom(&random, sizeof random, 0) < 0)
+        random = (uint64_t)loop_now(stream->loop);
+    int64_t wait = backoff_next(&stream->backoff, random);
+    if (failure == STREAM_UNAUTHORIZED && wait < UNAUTHORIZED_WAIT_MS)
+        wait = UNAUTHORIZED_WAIT_MS;
+    timer_set(&stream->retry, loop_now(stream->loop) + wait);
+    /* The end of a connection that had held is the first failure of a row only if more follow. */
+    unsigned failures = held ? 0 : stream->backoff.failures;
+    struct stream_down down = {failure, failures, wait, text};
+    stream->handler.on_down(stream->handler.ctx, &down);
+}
+
+static enum stream_failure classify(const struct httpstream_end *end)
+{
+    if (end->status == 401 || end->status == 403)
+        return STREAM_UNAUTHORIZED;
+    if (end->refused && end->status != 429 && end->status != 408 &&
+        (end->status < 500 || end->status == 501))
+        return STREAM_NOT_OFFERED;
+    return STREAM_LOST;
+}
+
+static void on_end(void *ctx, const struct httpstream_end *end)
+{
+    struct stream *stream = ctx;
+    int64_t retry_after =
+        backoff_retry_after(end->retry_after, clock_unix_ms(), LIMIT_RETRY_AFTER_S * 1000);
+    go_down(stream, classify(end), retry_after, end->reason);
+}
+
+static void check_idle(void *ctx)
+{
+    struct stream *stream = ctx;
+    int64_t now = loop_now(stream->loop);
+    int64_t silent_since =
+        httpstream_is_paused(stream->http) ? now : httpstream_last_byte_ms(stream->http);
+    if (now - silent_since < stream->idle_ms) {
+        timer_set(&stream->idle, silent_since + stream->idle_ms);
+        return;
+    }
+    char reason[96];
+    snprintf(reason, sizeof reason, "no byte for %lld s: the connection counts as dead",
+        (long long)stream->idle_ms / 1000);
+    go_down(stream, STREAM_LOST, -1, reason);
+}
+
+/* ---- Up */
+
+static void on_open(void *ctx)
+{
+    struct stream *stream = ctx;
+    stream->open = true;
+    stream->opened_ms = loop_now(stream->loop);
+    stream->counters->stream_opens++;
+    stream->handler.on_open(stream->handler.ctx);
+}
+
+static void on_bytes(void *ctx, const char *bytes, size_t length)
+{
+    struct stream *stream = ctx;
+    sse_feed(stream->sse, bytes, length);
+}
+
+static void connect_now(void *ctx)
+{
+    struct stream *stream = ctx;
+    struct error error;
+    sse_restart(stream->sse);
+    struct httpstream_handler events = {stream, on_open, on_bytes, on_end};
+    stream->http = httpstream_open(stream->client, sse_last_event_id(stream->sse), &events, &error);
+    if (!stream->http) {
+        go_down(stream, STREAM_LOST, -1, error.text);
+        return;
+    }
+    if (stream->paused)
+        httpstream_pause(stream->http);
+    timer_set(&stream->idle, loop_now(stream->loop) + stream->idle_ms);
+}
+
+void stream_restart(struct stream *stream)
+{
+    stream_stop(stream);
+    backoff_reset(&stream->backoff);
+    connect_now(stream);
+}

@@ -1,0 +1,428 @@
+/* What is known of the jobs, and what of it has to be said. */
+#include "tracker.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "config.h"
+#include "counters.h"
+#include "loop.h"
+#include "mem.h"
+#include "publisher.h"
+
+#define LOG_TAG "jobs"
+#include "log.h"
+
+#define COUNTS_INTERVAL_MS 1000
+#define EXPIRY_INTERVAL_MS 60000
+#define HOUR_MS            3600000
+
+struct tracker {
+    struct loop *loop;
+    struct publisher *publisher;
+    struct counters *counters;
+    const char *root;
+    int64_t keep_finished_ms; /* 0: for ever */
+    struct job_hidden hidden;
+    struct jobs *jobs;
+    bool has_list;    /* a first list has been applied */
+    bool first_start; /* the broker remembered nothing of an earlier run */
+    bool counts_changed;
+    int64_t counts_ms; /* when they were published last */
+    struct timer counts_timer;
+    struct timer expiry_timer;
+    struct log_limit limits[JOB_UPDATE_RESULTS];
+    struct job_update update;  /* scratch */
+    struct json_object object; /* scratch */
+    struct buf topic, payload; /* scratch */
+};
+
+static void fire_counts(void *ctx);
+static void fire_expiry(void *ctx);
+
+struct tracker *tracker_new(struct loop *loop, struct publisher *publisher,
+    const struct config *config, struct counters *counters)
+{
+    struct tracker *tracker = xcalloc(1, sizeof *tracker);
+    tracker->loop = loop;
+    tracker->publisher = publisher;
+    tracker->counters = counters;
+    tracker->root = config->mqtt.topic;
+    tracker->keep_finished_ms = (int64_t)config->jobs.keep_finished_h * HOUR_MS;
+    tracker->hidden = (struct job_hidden){config->jobs.hide.items, config->jobs.hide.count};
+    tracker->jobs = jobs_new(&tracker->hidden);
+    tracker->first_start = true;
+    buf_init(&tracker->topic, UINT16_MAX);
+    buf_init(&tracker->payload, LIMIT_JOB_RECORD + 1024);
+    tracker->counts_ms = loop_now(loop) - COUNTS_INTERVAL_MS;
+    timer_init(&tracker->counts_timer, loop, fire_counts, tracker);
+    timer_init(&tracker->expiry_timer, loop, fire_expiry, tracker);
+    if (tracker->keep_finished_ms > 0)
+        timer_set(&tracker->expiry_timer, loop_now(loop) + EXPIRY_INTERVAL_MS);
+    return tracker;
+}
+
+void tracker_free(struct tracker *tracker)
+{
+    if (!tracker)
+        return;
+    timer_stop(&tracker->counts_timer);
+    timer_stop(&tracker->expiry_timer);
+    jobs_free(tracker->jobs);
+    job_update_clear(&tracker->update);
+    json_object_clear(&tracker->object);
+    buf_clear(&tracker->topic);
+    buf_clear(&tracker->payload);
+    free(tracker);
+}
+
+uint64_t tracker_mark(const struct tracker *tracker)
+{
+    return jobs_mark(tracker->jobs);
+}
+
+const struct jobs *tracker_jobs(const struct tracker *tracker)
+{
+    return tracker->jobs;
+}
+
+/* ---- Saying it */
+
+/* Sends tracker->payload; an empty one clears the topic and carries no content type. */
+static void send_job_topic(struct tracker *tracker, const char *id, const char *leaf, bool retain)
+{
+    buf_reset(&tracker->topic);
+    topic_append_job(&tracker->topic, tracker->root, id, leaf);
+    struct outbox_message message = {
+        .topic = tracker->topic.data,
+        .payload = tracker->payload.data,
+        .payload_length = tracker->payload.length,
+        .retain = retain,
+        .json = tracker->payload.length > 0,
+    };
+    publisher_send(tracker->publisher, &message);
+}
+
+static void say_state(struct tracker *tracker, struct job *job)
+{
+    jobs_set_published(tracker->jobs, job);
+    jobs_set_cleared(job, false);
+    buf_reset(&tracker->payload);
+    payload_state(&tracker->payload, job);
+    send_job_topic(tracker, job->id, "state", true);
+}
+
+static void clear_state(struct tracker *tracker, const char *id)
+{
+    buf_reset(&tracker->payload);
+    send_job_topic(tracker, id, "state", true);
+}
+
+static void say_event(struct tracker *tracker, const struct job *job, const char *event_type,
+    const char *previous, enum payload_source source)
+{
+    buf_reset(&tracker->payload);
+    payload_event(
+        &tracker->payload, job, event_type, previous, source, clock_unix_ms(), &tracker->object);
+    send_job_topic(tracker, job->id, "event", false);
+}
+
+static void say_counts(struct tracker *tracker)
+{
+    tracker->counts_changed = false;
+    tracker->counts_ms = loop_now(tracker->loop);
+    buf_reset(&tracker->payload);
+    payload_counts(&tracker->payload, tracker->jobs);
+    publisher_set(
+        tracker->publisher, PUBLISHER_JOBS, tracker->payload.data, tracker->payload.length);
+}
+
+/*
+ * At most once a second. The counts at the broker also mark that an earlier run got as far as
+ * publishing all it had found: they wait until every job of the first list stands on its topic.
+ */
+static void fire_counts(void *ctx)
+{
+    struct tracker *tracker = ctx;
+    if (!tracker->counts_changed || !tracker->has_list)
+        return;
+    if (tracker->first_start && jobs_next_unpublished(tracker->jobs))
+        timer_set(&tracker->counts_timer, loop_now(tracker->loop) + COUNTS_INTERVAL_MS);
+    else {
+        tracker->first_start = false;
+        say_counts(tracker);
+    }
+}
+
+static void note_counts(struct tracker *tracker)
+{
+    tracker->counts_changed = true;
+    if (!timer_is_set(&tracker->counts_timer))
+        timer_set(&tracker->counts_timer, tracker->counts_ms + COUNTS_INTERVAL_MS);
+}
+
+void tracker_fill(struct tracker *tracker, size_t room)
+{
+    struct job *job;
+    while (room-- > 0 && (job = jobs_next_unpublished(tracker->jobs)))
+        say_state(tracker, job);
+}
+
+void tracker_republish_all(struct tracker *tracker)
+{
+    for (struct job *job = jobs_next(tracker->jobs, NULL); job; job = jobs_next(tracker->jobs, job))
+        if (!job->cleared)
+            jobs_set_unpublished(tracker->jobs, job);
+}
+
+/* ---- Ended jobs that are to be shown for a while only */
+
+static bool has_expired(const struct tracker *tracker, const struct job *job, int64_t now_unix_ms)
+{
+    return tracker->keep_finished_ms > 0 && job->ended_ms != 0 &&
+           now_unix_ms - job->ended_ms >= tracker->keep_finished_ms;
+}
+
+static void fire_expiry(void *ctx)
+{
+    struct tracker *tracker = ctx;
+    int64_t now = clock_unix_ms();
+    for (struct job *job = jobs_next(tracker->jobs, NULL); job;
+         job = jobs_next(tracker->jobs, job)) {
+        if (job->cleared || !has_expired(tracker, job, now))
+            continue;
+        log_info("%s ended more than jobs.keep_finished_h ago: its topics are cleared", job->id);
+        jobs_set_published(tracker->jobs, job);
+        jobs_set_cleared(job, true);
+        clear_state(tracker, job->id);
+    }
+    timer_set(&tracker->expiry_timer, loop_now(tracker->loop) + EXPIRY_INTERVAL_MS);
+}
+
+/* ---- Learning it */
+
+static void report_unusable(
+    struct tracker *tracker, enum job_update_result result, const char *where)
+{
+    if (result == JOB_UPDATE_REFUSED_ID)
+        tracker->counters->jobs_refused++;
+    const char *why = result == JOB_UPDATE_NOT_JSON ? json_result_text(tracker->update.json)
+                                                    : job_update_result_text(result);
+    log_warn_limited(
+        &tracker->limits[result], loop_now(tracker->loop), "%s is skipped: %s", where, why);
+}
+
+/* While it is not known what existed before the bridge did, a job that shows up is no news. */
+static bool is_merely_found(
+    const struct tracker *tracker, const struct job_change *change, enum payload_source source)
+{
+    if (!change->created || !tracker->first_start || tracker->has_list)
+        return false;
+    return source != PAYLOAD_STREAM || !job_has_ended(change->job);
+}
+
+/*
+ * Says the state. The stream's events are said one by one, whatever they changed. News of the
+ * status goes ahead of its event, and an answer to a command ahead of its result. All else is
+ * said when there is room: a first list may hold a hundred thousand jobs.
+ */
+static void say_or_queue(struct tracker *tracker, const struct job_change *change,
+    enum payload_source source, bool is_news)
+{
+    struct job *job = change->job;
+    if (source == PAYLOAD_STREAM || is_news || (source == PAYLOAD_COMMAND && change->changed))
+        say_state(tracker, job);
+    else if (change->created && has_expired(tracker, job, clock_unix_ms()))
+        jobs_set_cleared(job, true);
+    else if (change->changed && !job->cleared)
+        jobs_set_unpublished(tracker->jobs, job);
+}
+
+/* Says what tracker->update has changed. */
+static void apply(
+    struct tracker *tracker, uint64_t mark, bool from_list, enum payload_source source)
+{
+    struct job_change change;
+    jobs_apply(tracker->jobs, &tracker->update, mark, from_list, clock_unix_ms(), &change);
+    if (!change.job) {
+        if (source == PAYLOAD_STREAM)
+            tracker->counters->events_skipped++;
+        return;
+    }
+    bool is_news = change.status_changed && !is_merely_found(tracker, &change, source);
+    say_or_queue(tracker, &change, source, is_news);
+    if (is_news)
+        say_event(tracker, change.job, tracker->update.status, change.previous, source);
+    if (change.status_changed) {
+        note_counts(tracker);
+        log_debug("%s: %s", change.job->id, tracker->update.status);
+    }
+}
+
+void tracker_event(struct tracker *tracker, const char *data, size_t length)
+{
+    enum job_update_result result = job_update_read(&tracker->update, data, length);
+    if (result != JOB_UPDATE_OK) {
+        tracker->counters->events_skipped++;
+        report_unusable(tracker, result, "an event of the stream");
+        return;
+    }
+    tracker->counters->events++;
+    apply(tracker, JOBS_NOW, false, PAYLOAD_STREAM);
+}
+
+/* ---- Lists */
+
+/* Walks the whole array first: a list that breaks off changes nothing. */
+static bool list_is_whole(const char *body, size_t length, struct error *error)
+{
+    struct json_array array;
+    struct json_slice element;
+    enum json_result result = json_array_begin(&array, body, length);
+    while (result == JSON_OK)
+        result = json_array_next(&array, &element);
+    if (result == JSON_END)
+        return true;
+    return error_set(error, ERROR_UPSTREAM, "the list of jobs is %s%s", json_result_text(result),
+        result == JSON_WRONG_TYPE ? ": an array was expected" : "");
+}
+
+/* Returns whether the element leaves no doubt about which job it means. */
+static bool apply_element(
+    struct tracker *tracker, struct json_slice element, uint64_t mark, enum payload_source source)
+{
+    enum job_update_result result = job_update_read(&tracker->update, element.at, element.length);
+    if (result == JOB_UPDATE_OK)
+        apply(tracker, mark, true, source);
+    else
+        report_unusable(tracker, result, "an entry of the list of jobs");
+    if (result == JOB_UPDATE_OK || result == JOB_UPDATE_NO_STATUS)
+        jobs_list_saw(tracker->jobs, tracker->update.id);
+    return result == JOB_UPDATE_OK || result == JOB_UPDATE_NO_STATUS ||
+           result == JOB_UPDATE_REFUSED_ID;
+}
+
+static void remove_missing(struct tracker *tracker, uint64_t mark, enum payload_source source)
+{
+    struct job *job;
+    while ((job = jobs_list_next_missing(tracker->jobs, mark))) {
+        char *id = xstrdup(job->id);
+        tracker_gone(tracker, id, source);
+        free(id);
+    }
+}
+
+bool tracker_list(struct tracker *tracker, const char *body, size_t length, uint64_t mark,
+    enum payload_source source, struct error *error)
+{
+    if (!list_is_whole(body, length, error))
+        return false;
+    struct json_array array;
+    struct json_slice element;
+    bool complete = true;
+    jobs_list_begin(tracker->jobs);
+    enum json_result result = json_array_begin(&array, body, length);
+    while (result == JSON_OK && (result = json_array_next(&array, &element)) == JSON_OK)
+        complete = apply_element(tracker, element, mark, source) && complete;
+    if (complete)
+        remove_missing(tracker, mark, source);
+    else
+        log_warn("the list of jobs has entries that cannot be read: jobs that it lacks are kept");
+    if (!tracker->has_list) {
+        tracker->has_list = true;
+        note_counts(tracker);
+        log_info("%zu jobs are known", jobs_count(tracker->jobs));
+    }
+    return true;
+}
+
+bool tracker_answer(struct tracker *tracker, const char *id, const char *body, size_t length,
+    uint64_t mark, enum payload_source source, struct error *error)
+{
+    enum job_update_result result = job_update_read(&tracker->update, body, length);
+    if (result == JOB_UPDATE_NOT_JSON)
+        return error_set(
+            error, ERROR_UPSTREAM, "the answer is %s", json_result_text(tracker->update.json));
+    if (result != JOB_UPDATE_OK)
+        return error_set(
+            error, ERROR_UPSTREAM, "the answer cannot be used: %s", job_update_result_text(result));
+    if (strcmp(tracker->update.id, id) != 0)
+        return error_set(
+            error, ERROR_UPSTREAM, "the answer is about job %s, not %s", tracker->update.id, id);
+    apply(tracker, mark, false, source);
+    return true;
+}
+
+void tracker_gone(struct tracker *tracker, const char *id, enum payload_source source)
+{
+    struct job *job = jobs_find(tracker->jobs, id);
+    if (job) {
+        char previous[LIMIT_STATUS + 1];
+        jobs_status_name(tracker->jobs, job, previous);
+        say_event(tracker, job, "deleted", previous, source);
+        clear_state(tracker, id);
+        note_counts(tracker);
+        log_info("%s is gone from AIVA: its topics are cleared", id);
+    }
+    jobs_remove(tracker->jobs, id);
+}
+
+/* ---- The broker's memory */
+
+static bool is_of_level(const char *id, const char *level, size_t length)
+{
+    struct buf spelled;
+    buf_init(&spelled, 3 * LIMIT_JOB_ID);
+    topic_append_level(&spelled, id, strlen(id));
+    bool same = spelled.length == length && memcmp(spelled.data, level, length) == 0;
+    buf_clear(&spelled);
+    return same;
+}
+
+static int64_t observed_at(const struct json_object *object)
+{
+    int64_t observed = clock_unix_ms();
+    const struct json_member *member = json_find(object, "observed_at");
+    if (member && json_is_string(member->value))
+        clock_parse(member->value.at + 1, member->value.length - 2, &observed);
+    return observed;
+}
+
+/* What stands there and is not ours to understand would otherwise stand there for ever. */
+static void clear_level(struct tracker *tracker, const char *level, size_t length)
+{
+    log_warn("%s/jobs/%.*s/state held something that is no job's state: it is cleared",
+        tracker->root, (int)length, level);
+    buf_reset(&tracker->topic);
+    buf_printf(&tracker->topic, "%s/jobs/%.*s/state", tracker->root, (int)length, level);
+    struct outbox_message message = {.topic = tracker->topic.data, .payload = "", .retain = true};
+    publisher_send(tracker->publisher, &message);
+}
+
+void tracker_adopt(struct tracker *tracker, const char *level, size_t level_length,
+    const char *payload, size_t length)
+{
+    tracker->first_start = false;
+    if (job_update_read(&tracker->update, payload, length) != JOB_UPDATE_OK ||
+        !is_of_level(tracker->update.id, level, level_length)) {
+        clear_level(tracker, level, level_length);
+        return;
+    }
+    struct job_change change;
+    jobs_apply(tracker->jobs, &tracker->update, jobs_mark(tracker->jobs), true,
+        observed_at(&tracker->update.object), &change);
+    if (!change.job)
+        return;
+    /* A member that is to be hidden from now on still stands there. */
+    buf_reset(&tracker->payload);
+    payload_state(&tracker->payload, change.job);
+    if (tracker->payload.length != length || memcmp(tracker->payload.data, payload, length) != 0)
+        jobs_set_unpublished(tracker->jobs, change.job);
+    note_counts(tracker);
+}
+
+void tracker_adopt_counts(struct tracker *tracker)
+{
+    tracker->first_start = false;
+}

@@ -1,0 +1,365 @@
+/*
+ * All known jobs. uthash gives the table by id and the order of first sight; queues are
+ * sys/queue.h lists threaded through the records, so that nothing here grows faster than linear.
+ */
+#include "jobs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "clock.h"
+#include "mem.h"
+
+#define uthash_fatal(message) abort()
+#include <uthash.h>
+
+/* What others see comes first, so that a pointer to it is a pointer to the record. */
+struct record {
+    struct job job;
+    uint64_t touched; /* when the stream or a command last spoke of it */
+    uint32_t listed;  /* the last list that named it */
+    TAILQ_ENTRY(record) unpublished;
+    UT_hash_handle hh;
+    char id[];
+};
+
+struct tombstone {
+    uint64_t touched; /* when it was removed */
+    TAILQ_ENTRY(tombstone) order;
+    UT_hash_handle hh;
+    char id[];
+};
+
+TAILQ_HEAD(record_queue, record);
+TAILQ_HEAD(tombstone_queue, tombstone);
+
+struct jobs {
+    const struct job_hidden *hidden;
+    struct record *table;
+    struct record_queue unpublished;
+    struct tombstone *gone;
+    struct tombstone_queue gone_order;
+    struct record *list_cursor;
+    uint64_t now; /* the order of knowledge */
+    uint32_t list;
+    size_t states;
+    char *state_names[JOB_STATUS_DOCUMENTED + LIMIT_UNKNOWN_STATES];
+    size_t state_counts[JOB_STATUS_DOCUMENTED + LIMIT_UNKNOWN_STATES + 1];
+    struct buf merged;      /* scratch */
+    struct json_object old; /* scratch */
+};
+
+struct jobs *jobs_new(const struct job_hidden *hidden)
+{
+    struct jobs *jobs = xcalloc(1, sizeof *jobs);
+    jobs->hidden = hidden;
+    TAILQ_INIT(&jobs->unpublished);
+    TAILQ_INIT(&jobs->gone_order);
+    for (size_t i = 0; i < JOB_STATUS_DOCUMENTED; i++)
+        jobs->state_names[i] = xstrdup(job_status_names[i]);
+    jobs->states = JOB_STATUS_DOCUMENTED;
+    buf_init(&jobs->merged, LIMIT_JOB_RECORD);
+    return jobs;
+}
+
+static struct record *record_of(const struct job *job)
+{
+    return (struct record *)job;
+}
+
+static void unlink_record(struct jobs *jobs, struct record *record)
+{
+    if (record->job.unpublished)
+        TAILQ_REMOVE(&jobs->unpublished, record, unpublished);
+    if (jobs->list_cursor == record)
+        jobs->list_cursor = record->hh.next;
+    jobs->state_counts[record->job.status]--;
+    HASH_DEL(jobs->table, record);
+    free((char *)record->job.text);
+    free(record);
+}
+
+static void drop_tombstone(struct jobs *jobs, struct tombstone *tombstone)
+{
+    TAILQ_REMOVE(&jobs->gone_order, tombstone, order);
+    HASH_DEL(jobs->gone, tombstone);
+    free(tombstone);
+}
+
+void jobs_free(struct jobs *jobs)
+{
+    if (!jobs)
+        return;
+    while (jobs->table)
+        unlink_record(jobs, jobs->table);
+    while (jobs->gone)
+        drop_tombstone(jobs, jobs->gone);
+    for (size_t i = 0; i < jobs->states; i++)
+        free(jobs->state_names[i]);
+    buf_clear(&jobs->merged);
+    json_object_clear(&jobs->old);
+    free(jobs);
+}
+
+struct job *jobs_find(const struct jobs *jobs, const char *id)
+{
+    struct record *record;
+    HASH_FIND_STR(jobs->table, id, record);
+    return record ? &record->job : NULL;
+}
+
+size_t jobs_count(const struct jobs *jobs)
+{
+    return HASH_COUNT(jobs->table);
+}
+
+bool job_has_ended(const struct job *job)
+{
+    return job_status_has_ended((enum job_status)job->status);
+}
+
+uint64_t jobs_mark(const struct jobs *jobs)
+{
+    return jobs->now;
+}
+
+/* ---- States */
+
+size_t jobs_states(const struct jobs *jobs)
+{
+    return jobs->states;
+}
+
+const char *jobs_state_name(const struct jobs *jobs, size_t state)
+{
+    return jobs->state_names[state];
+}
+
+size_t jobs_state_count(const struct jobs *jobs, size_t state)
+{
+    return jobs->state_counts[state];
+}
+
+/* The state's number, given out at its first sight. The last number stands for all those for
+ * which there was no room. */
+static uint8_t state_number(struct jobs *jobs, const char *name)
+{
+    size_t state = 0;
+    while (state < jobs->states && strcmp(jobs->state_names[state], name) != 0)
+        state++;
+    if (state == jobs->states && state < JOB_STATUS_DOCUMENTED + LIMIT_UNKNOWN_STATES)
+        jobs->state_names[jobs->states++] = xstrdup(name);
+    return (uint8_t)state;
+}
+
+/* ---- Applying what was said */
+
+static struct tombstone *find_tombstone(const struct jobs *jobs, const char *id)
+{
+    struct tombstone *tombstone;
+    HASH_FIND_STR(jobs->gone, id, tombstone);
+    return tombstone;
+}
+
+static struct record *add_record(struct jobs *jobs, const char *id)
+{
+    size_t size = strlen(id) + 1;
+    struct record *record = xcalloc(1, sizeof *record + size);
+    memcpy(record->id, id, size);
+    record->job.id = record->id;
+    HASH_ADD_KEYPTR(hh, jobs->table, record->id, size - 1, record);
+    return record;
+}
+
+static int64_t end_of(struct jobs *jobs, int64_t now_unix_ms)
+{
+    int64_t ended = now_unix_ms;
+    if (json_object_read(&jobs->old, jobs->merged.data, jobs->merged.length) != JSON_OK)
+        return ended;
+    const struct json_member *completed_at = json_find(&jobs->old, "completed_at");
+    if (completed_at && json_is_string(completed_at->value))
+        clock_parse(completed_at->value.at + 1, completed_at->value.length - 2, &ended);
+    return ended;
+}
+
+/* The record becomes what jobs->merged holds. */
+static void store(struct jobs *jobs, struct record *record, int64_t now_unix_ms)
+{
+    free((char *)record->job.text);
+    record->job.text = xmemdup0(jobs->merged.data, jobs->merged.length);
+    record->job.length = (uint32_t)jobs->merged.length;
+    record->job.observed_ms = now_unix_ms;
+}
+
+static void set_status(struct jobs *jobs, struct record *record, const char *status, bool created)
+{
+    if (!created)
+        jobs->state_counts[record->job.status]--;
+    record->job.status = state_number(jobs, status);
+    jobs->state_counts[record->job.status]++;
+}
+
+static bool is_known_gone(struct jobs *jobs, const char *id, uint64_t mark, bool from_list)
+{
+    struct tombstone *tombstone = find_tombstone(jobs, id);
+    if (!tombstone)
+        return false;
+    if (!from_list || mark < tombstone->touched)
+        return true;
+    drop_tombstone(jobs, tombstone);
+    return false;
+}
+
+void jobs_status_name(struct jobs *jobs, const struct job *job, char out[static LIMIT_STATUS + 1])
+{
+    out[0] = '\0';
+    if (job->status < jobs->states) {
+        snprintf(out, LIMIT_STATUS + 1, "%s", jobs->state_names[job->status]);
+        return;
+    }
+    struct buf name;
+    buf_init(&name, LIMIT_STATUS);
+    if (json_object_read(&jobs->old, job->text, job->length) == JSON_OK) {
+        const struct json_member *status = json_find(&jobs->old, "status");
+        if (status && json_decode_string(status->value, &name))
+            snprintf(out, LIMIT_STATUS + 1, "%s", name.data);
+    }
+    buf_clear(&name);
+}
+
+/* Merges into jobs->merged. A record that has grown beyond its cap starts anew from the update. */
+static bool merge(
+    struct jobs *jobs, const struct job *known, const struct job_update *update, enum job_merge how)
+{
+    buf_reset(&jobs->merged);
+    const char *text = known ? known->text : NULL;
+    size_t length = known ? known->length : 0;
+    if (job_merge(&jobs->merged, text, length, update, how, jobs->hidden, &jobs->old))
+        return true;
+    buf_reset(&jobs->merged);
+    return how == JOB_MERGE_NEWER &&
+           job_merge(&jobs->merged, NULL, 0, update, how, jobs->hidden, &jobs->old);
+}
+
+static void note_change(struct jobs *jobs, struct record *record, const struct job_update *update,
+    enum job_merge how, bool said_now, int64_t now_unix_ms, struct job_change *change)
+{
+    struct job *job = &record->job;
+    if (how == JOB_MERGE_NEWER)
+        change->status_changed = change->created || strcmp(change->previous, update->status) != 0;
+    change->changed = change->created || job->length != jobs->merged.length ||
+                      memcmp(job->text, jobs->merged.data, job->length) != 0;
+    if (change->changed)
+        store(jobs, record, now_unix_ms);
+    else if (said_now)
+        job->observed_ms = now_unix_ms;
+    if (change->status_changed)
+        set_status(jobs, record, update->status, change->created);
+    if (!job_has_ended(job))
+        job->ended_ms = 0;
+    else if (change->changed)
+        job->ended_ms = end_of(jobs, change->status_changed ? now_unix_ms : job->ended_ms);
+}
+
+void jobs_apply(struct jobs *jobs, const struct job_update *update, uint64_t mark, bool from_list,
+    int64_t now_unix_ms, struct job_change *change)
+{
+    *change = (struct job_change){0};
+    if (is_known_gone(jobs, update->id, mark, from_list))
+        return;
+    struct job *job = jobs_find(jobs, update->id);
+    enum job_merge how = job && record_of(job)->touched > mark ? JOB_MERGE_OLDER : JOB_MERGE_NEWER;
+    if (!merge(jobs, job, update, how))
+        return;
+    change->created = job == NULL;
+    if (job)
+        jobs_status_name(jobs, job, change->previous);
+    struct record *record = job ? record_of(job) : add_record(jobs, update->id);
+    change->job = &record->job;
+    bool said_now = mark == JOBS_NOW;
+    if (said_now)
+        record->touched = ++jobs->now;
+    note_change(jobs, record, update, how, said_now, now_unix_ms, change);
+}
+
+bool jobs_remove(struct jobs *jobs, const char *id)
+{
+    struct job *job = jobs_find(jobs, id);
+    size_t size = strlen(id) + 1;
+    struct tombstone *tombstone = find_tombstone(jobs, id);
+    if (!tombstone) {
+        tombstone = xcalloc(1, sizeof *tombstone + size);
+        memcpy(tombstone->id, id, size);
+        HASH_ADD_KEYPTR(hh, jobs->gone, tombstone->id, size - 1, tombstone);
+        TAILQ_INSERT_TAIL(&jobs->gone_order, tombstone, order);
+    }
+    tombstone->touched = ++jobs->now;
+    if (HASH_COUNT(jobs->gone) > LIMIT_TOMBSTONES)
+        drop_tombstone(jobs, TAILQ_FIRST(&jobs->gone_order));
+    if (job)
+        unlink_record(jobs, record_of(job));
+    return job != NULL;
+}
+
+/* ---- A complete list */
+
+void jobs_list_begin(struct jobs *jobs)
+{
+    jobs->list++;
+    jobs->list_cursor = jobs->table;
+}
+
+void jobs_list_saw(struct jobs *jobs, const char *id)
+{
+    struct job *job = jobs_find(jobs, id);
+    if (job)
+        record_of(job)->listed = jobs->list;
+}
+
+struct job *jobs_list_next_missing(struct jobs *jobs, uint64_t mark)
+{
+    while (jobs->list_cursor) {
+        struct record *record = jobs->list_cursor;
+        if (record->listed != jobs->list && record->touched <= mark)
+            return &record->job;
+        jobs->list_cursor = record->hh.next;
+    }
+    return NULL;
+}
+
+/* ---- The queue of unpublished jobs */
+
+void jobs_set_unpublished(struct jobs *jobs, struct job *job)
+{
+    if (job->unpublished)
+        return;
+    job->unpublished = true;
+    TAILQ_INSERT_TAIL(&jobs->unpublished, record_of(job), unpublished);
+}
+
+void jobs_set_published(struct jobs *jobs, struct job *job)
+{
+    if (!job->unpublished)
+        return;
+    job->unpublished = false;
+    TAILQ_REMOVE(&jobs->unpublished, record_of(job), unpublished);
+}
+
+struct job *jobs_next_unpublished(struct jobs *jobs)
+{
+    struct record *record = TAILQ_FIRST(&jobs->unpublished);
+    return record ? &record->job : NULL;
+}
+
+void jobs_set_cleared(struct job *job, bool cleared)
+{
+    job->cleared = cleared;
+}
+
+struct job *jobs_next(const struct jobs *jobs, const struct job *job)
+{
+    struct record *next = job ? record_of(job)->hh.next : jobs->table;
+    return next ? &next->job : NULL;
+}

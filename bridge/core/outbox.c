@@ -1,0 +1,215 @@
+/* The ordered queue between what the bridge learns and what the broker has acknowledged. */
+#include "outbox.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "mem.h"
+
+/* What others see comes first; topic, payload and correlation lie behind it in one allocation. */
+struct item {
+    struct outbox_entry entry;
+    TAILQ_ENTRY(item) link;
+    size_t size;
+    unsigned slot;
+    bool in_flight;
+    char bytes[];
+};
+
+TAILQ_HEAD(item_queue, item);
+
+struct outbox {
+    struct item_queue items;          /* in flight first, then waiting */
+    struct item *next;                /* the first that waits */
+    struct item *slots[OUTBOX_SLOTS]; /* the one of each slot that waits */
+    uint64_t last_sequence;
+    size_t count, in_flight, bytes;
+};
+
+struct outbox *outbox_new(void)
+{
+    struct outbox *outbox = xcalloc(1, sizeof *outbox);
+    TAILQ_INIT(&outbox->items);
+    return outbox;
+}
+
+static void remove_item(struct outbox *outbox, struct item *item)
+{
+    if (outbox->next == item)
+        outbox->next = TAILQ_NEXT(item, link);
+    if (outbox->slots[item->slot] == item)
+        outbox->slots[item->slot] = NULL;
+    TAILQ_REMOVE(&outbox->items, item, link);
+    outbox->count--;
+    outbox->bytes -= item->size;
+    if (item->in_flight)
+        outbox->in_flight--;
+    free(item);
+}
+
+void outbox_free(struct outbox *outbox)
+{
+    if (!outbox)
+        return;
+    while (!TAILQ_EMPTY(&outbox->items))
+        remove_item(outbox, TAILQ_FIRST(&outbox->items));
+    free(outbox);
+}
+
+static struct item *new_item(struct outbox *outbox, const struct outbox_message *message)
+{
+    size_t topic_size = strlen(message->topic) + 1;
+    size_t size = sizeof(struct item) + topic_size + message->payload_length + 1 +
+                  message->correlation_length;
+    struct item *item = xcalloc(1, size);
+    char *topic = item->bytes;
+    char *payload = topic + topic_size;
+    char *correlation = payload + message->payload_length + 1;
+    memcpy(topic, message->topic, topic_size);
+    if (message->payload_length > 0)
+        memcpy(payload, message->payload, message->payload_length);
+    if (message->correlation_length > 0)
+        memcpy(correlation, message->correlation, message->correlation_length);
+    item->entry = (struct outbox_entry){
+        .sequence = ++outbox->last_sequence,
+        .topic = topic,
+        .payload = payload,
+        .payload_length = message->payload_length,
+        .correlation = message->correlation ? correlation : NULL,
+        .correlation_length = message->correlation_length,
+        .retain = message->retain,
+        .json = message->json,
+    };
+    item->size = size;
+    item->slot = message->slot;
+    return item;
+}
+
+static void take_slot(struct outbox *outbox, struct item *item)
+{
+    assert(item->slot < OUTBOX_SLOTS);
+    if (item->slot == OUTBOX_NO_SLOT)
+        return;
+    if (outbox->slots[item->slot])
+        remove_item(outbox, outbox->slots[item->slot]);
+    outbox->slots[item->slot] = item;
+}
+
+static void insert(struct outbox *outbox, const struct outbox_message *message, bool first)
+{
+    struct item *item = new_item(outbox, message);
+    take_slot(outbox, item);
+    if (first && outbox->next)
+        TAILQ_INSERT_BEFORE(outbox->next, item, link);
+    else
+        TAILQ_INSERT_TAIL(&outbox->items, item, link);
+    if (first || !outbox->next)
+        outbox->next = item;
+    outbox->count++;
+    outbox->bytes += item->size;
+}
+
+void outbox_push(struct outbox *outbox, const struct outbox_message *message)
+{
+    insert(outbox, message, false);
+}
+
+void outbox_push_first(struct outbox *outbox, const struct outbox_message *message)
+{
+    insert(outbox, message, true);
+}
+
+const struct outbox_entry *outbox_peek(const struct outbox *outbox)
+{
+    return outbox->next ? &outbox->next->entry : NULL;
+}
+
+const struct outbox_entry *outbox_send_next(struct outbox *outbox, int64_t now_ms)
+{
+    struct item *item = outbox->next;
+    if (!item)
+        return NULL;
+    item->in_flight = true;
+    item->entry.sent_ms = now_ms;
+    outbox->in_flight++;
+    outbox->next = TAILQ_NEXT(item, link);
+    if (outbox->slots[item->slot] == item)
+        outbox->slots[item->slot] = NULL;
+    return &item->entry;
+}
+
+void outbox_unsend(struct outbox *outbox)
+{
+    struct item *item = outbox->next ? TAILQ_PREV(outbox->next, item_queue, link)
+                                     : TAILQ_LAST(&outbox->items, item_queue);
+    assert(item && item->in_flight);
+    item->in_flight = false;
+    outbox->in_flight--;
+    outbox->next = item;
+    if (item->slot != OUTBOX_NO_SLOT && !outbox->slots[item->slot])
+        outbox->slots[item->slot] = item;
+}
+
+/* Brokers acknowledge in order, or nearly so: the search ends at the first or second item. */
+bool outbox_acknowledge(struct outbox *outbox, uint64_t sequence, char **topic)
+{
+    struct item *item;
+    TAILQ_FOREACH(item, &outbox->items, link)
+    {
+        if (!item->in_flight)
+            return false;
+        if (item->entry.sequence == sequence)
+            break;
+    }
+    if (!item)
+        return false;
+    if (topic)
+        *topic = xstrdup(item->entry.topic);
+    remove_item(outbox, item);
+    return true;
+}
+
+/* Of a slot only the newest value counts: an older one that was in flight need not be sent again.
+ */
+static void drop_outdated(struct outbox *outbox)
+{
+    struct item *item = TAILQ_LAST(&outbox->items, item_queue);
+    memset(outbox->slots, 0, sizeof outbox->slots);
+    while (item) {
+        struct item *previous = TAILQ_PREV(item, item_queue, link);
+        if (item->slot != OUTBOX_NO_SLOT && outbox->slots[item->slot])
+            remove_item(outbox, item);
+        else if (item->slot != OUTBOX_NO_SLOT)
+            outbox->slots[item->slot] = item;
+        item = previous;
+    }
+}
+
+void outbox_rewind(struct outbox *outbox, int64_t now_ms)
+{
+    struct item *item = TAILQ_FIRST(&outbox->items);
+    if (item && item->in_flight && now_ms - item->entry.sent_ms < OUTBOX_BLAME_MS)
+        item->entry.losses++;
+    for (; item && item->in_flight; item = TAILQ_NEXT(item, link))
+        item->in_flight = false;
+    outbox->in_flight = 0;
+    drop_outdated(outbox);
+    outbox->next = TAILQ_FIRST(&outbox->items);
+}
+
+size_t outbox_count(const struct outbox *outbox)
+{
+    return outbox->count;
+}
+
+size_t outbox_in_flight(const struct outbox *outbox)
+{
+    return outbox->in_flight;
+}
+
+size_t outbox_bytes(const struct outbox *outbox)
+{
+    return outbox->bytes;
+}

@@ -1,0 +1,485 @@
+/*
+ * The MQTT connection as the rest of the bridge sees it. The library behind it takes a global lock
+ * for each call and holds it while it resolves names; so it is called only in states that are known
+ * from its events, never while an attempt is under way, and each connection has a handle of its
+ * own: nothing but the bridge's own outbox survives a loss, and reconnecting is faster that way.
+ *
+ * An event belongs to the connection whose generation it carries. All that arrives after the
+ * connection was given up is freed here and goes nowhere.
+ */
+#include "mqtt.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "inbox.h"
+#include "loop.h"
+#include "mem.h"
+#include "mqttconnect.h"
+#include "mqttlink.h"
+
+#define LOG_TAG "mqtt"
+#include "log.h"
+
+enum {
+    CONNECT_GRACE_S = 5,     /* beyond paho's own time limit, which it looks at every 3 s only */
+    CLOSE_MS = 2000,         /* for the broker to let go */
+    GIVEN_UP_MS = 1000,      /* for the loss to follow when paho gives a publication up */
+    STUCK_MS = 120000,       /* for an attempt to come back before a new one is made beside it */
+    PACKET_OVERHEAD = 64,    /* most bytes of a PUBLISH besides topic, payload, correlation data */
+    PACKET_MOST = 268435455, /* MQTT 5, section 2.1.4 */
+};
+
+struct mqtt {
+    struct loop *loop;
+    struct mqtt_handler handler;
+    enum mqtt_state state;
+    struct mqttlink *link; /* NULL when idle */
+    /* An attempt that did not end in time. It is left alone until its event comes. */
+    struct mqttlink *stuck;
+    int64_t stuck_ms;
+    struct timer timer; /* of the state: the attempt, the close, a publication that was given up */
+    int timeout_s;      /* of the attempt */
+    struct mqtt_limits limits;
+    unsigned in_flight; /* publications without an answer */
+    unsigned refused_said;
+    struct log_limit refused_limit;
+};
+
+/* Never used twice in a process, so that an event can be told from those of any other connection.
+ */
+static uint32_t next_generation;
+
+void mqtt_global_init(void)
+{
+    static const char *const unwanted[] = {"http_proxy", "https_proxy", "MQTT_C_CLIENT_TRACE",
+        "MQTT_C_CLIENT_TRACE_LEVEL", "MQTT_C_CLIENT_TRACE_MAX_LINES"};
+    MQTTAsync_init_options init = MQTTAsync_init_options_initializer;
+
+    for (size_t i = 0; i < sizeof unwanted / sizeof unwanted[0]; i++)
+        unsetenv(unwanted[i]);
+    init.do_openssl_init = 0; /* OpenSSL does it itself, and libcurl uses it too */
+    MQTTAsync_global_init(&init);
+    /* Nobody reads paho's trace, and writing it takes a quarter of its time. */
+    MQTTAsync_setTraceLevel(MQTTASYNC_TRACE_ERROR);
+}
+
+/* Everything in the inbox comes from connections that are gone. It has to go before the next handle
+ * is made: paho then forgets what it has allocated so far, and can no longer free it. */
+static void empty_inbox(struct mqtt *mqtt)
+{
+    struct inbox_event event;
+
+    while (inbox_take(loop_inbox(mqtt->loop), &event, 1) > 0)
+        mqttlink_discard(&event);
+}
+
+static void say_refused(struct mqtt *mqtt)
+{
+    unsigned refused = atomic_load(&mqtt->link->refused);
+
+    if (refused == mqtt->refused_said)
+        return;
+    log_warn_limited(&mqtt->refused_limit, loop_now(mqtt->loop),
+        "%u incoming messages dropped: too many are waiting", refused - mqtt->refused_said);
+    mqtt->refused_said = refused;
+}
+
+/* The only way out of a connection. The handler's call is the last step: it may free mqtt. */
+static void down(struct mqtt *mqtt, bool refused, const char *reason)
+{
+    struct mqttlink *link = mqtt->link;
+
+    say_refused(mqtt);
+    timer_stop(&mqtt->timer);
+    mqtt->state = MQTT_IDLE;
+    mqtt->link = NULL;
+    mqtt->in_flight = 0;
+    mqttlink_free(link);
+    if (mqtt->stuck == NULL)
+        empty_inbox(mqtt);
+    mqtt->handler.on_down(mqtt->handler.ctx, refused, reason);
+}
+
+static void abandon(struct mqtt *mqtt)
+{
+    char text[160];
+
+    snprintf(text, sizeof text,
+        "no answer %d s after the attempt began: looking up the broker's name seems to be stuck",
+        mqtt->timeout_s + CONNECT_GRACE_S);
+    mqtt->stuck = mqtt->link;
+    mqtt->stuck_ms = loop_now(mqtt->loop);
+    mqtt->link = NULL;
+    mqtt->state = MQTT_IDLE;
+    mqtt->handler.on_down(mqtt->handler.ctx, false, text);
+}
+
+static void on_timer(void *ctx)
+{
+    struct mqtt *mqtt = ctx;
+
+    switch (mqtt->state) {
+    case MQTT_IDLE:
+        break;
+    case MQTT_CONNECTING:
+        abandon(mqtt);
+        break;
+    case MQTT_CONNECTED:
+        down(mqtt, false, "the library gave a publication up");
+        break;
+    case MQTT_CLOSING:
+        down(mqtt, false, "closed without waiting for the broker any longer");
+        break;
+    }
+}
+
+struct mqtt *mqtt_new(struct loop *loop, const struct mqtt_handler *handler)
+{
+    struct mqtt *mqtt = xcalloc(1, sizeof *mqtt);
+
+    mqtt->loop = loop;
+    mqtt->handler = *handler;
+    timer_init(&mqtt->timer, loop, on_timer, mqtt);
+    return mqtt;
+}
+
+void mqtt_free(struct mqtt *mqtt)
+{
+    if (mqtt == NULL)
+        return;
+    timer_stop(&mqtt->timer);
+    if (mqtt->state == MQTT_CONNECTING)
+        mqttlink_leave(mqtt->link);
+    else if (mqtt->link != NULL)
+        mqttlink_free(mqtt->link);
+    if (mqtt->stuck != NULL)
+        mqttlink_leave(mqtt->stuck);
+    empty_inbox(mqtt);
+    free(mqtt);
+}
+
+enum mqtt_state mqtt_state(const struct mqtt *mqtt)
+{
+    return mqtt->state;
+}
+
+/* While an attempt hangs in a name resolution, paho's lock is taken and a new handle could not even
+ * be made without waiting for it. After a long time the library rather than the resolver is to
+ * blame, and trying is better than waiting for ever. */
+static bool may_try(struct mqtt *mqtt, struct error *error)
+{
+    if (mqtt->stuck == NULL)
+        return true;
+    if (loop_now(mqtt->loop) - mqtt->stuck_ms < STUCK_MS)
+        return error_set(error, ERROR_BROKER,
+            "the attempt before has not ended: looking up the broker's name seems to be stuck");
+    mqttlink_leave(mqtt->stuck);
+    mqtt->stuck = NULL;
+    return true;
+}
+
+bool mqtt_connect(struct mqtt *mqtt, const struct mqtt_options *options, struct error *error)
+{
+    assert(mqtt->state == MQTT_IDLE && options->window > 0);
+    if (!may_try(mqtt, error))
+        return false;
+    mqtt->link = mqttlink_new(loop_inbox(mqtt->loop), ++next_generation, options, error);
+    if (mqtt->link == NULL)
+        return false;
+    mqtt->state = MQTT_CONNECTING;
+    mqtt->refused_said = 0;
+    mqtt->timeout_s = options->connect_timeout_s;
+    timer_set(&mqtt->timer,
+        loop_now(mqtt->loop) + 1000 * (int64_t)(options->connect_timeout_s + CONNECT_GRACE_S));
+    return true;
+}
+
+unsigned mqtt_window_free(const struct mqtt *mqtt)
+{
+    return mqtt->limits.window > mqtt->in_flight ? mqtt->limits.window - mqtt->in_flight : 0;
+}
+
+bool mqtt_window_wants_refill(const struct mqtt *mqtt)
+{
+    return mqtt->in_flight == 0 || 2 * mqtt_window_free(mqtt) >= mqtt->limits.window;
+}
+
+/* A packet that the broker does not take ends the connection, again after each reconnect. */
+static bool fits(const struct mqtt *mqtt, const struct mqtt_publication *publication,
+    size_t topic_length, struct error *error)
+{
+    size_t most = mqtt->limits.maximum_packet_size < PACKET_MOST ? mqtt->limits.maximum_packet_size
+                                                                 : PACKET_MOST;
+    size_t size = PACKET_OVERHEAD + topic_length + publication->correlation_length;
+
+    if (size <= most && publication->payload_length <= most - size)
+        return true;
+    return error_set(error, ERROR_RUN, "a packet of %zu bytes, where the broker takes %zu",
+        size + publication->payload_length, most);
+}
+
+static int send_with_properties(struct mqttlink *link, const struct mqtt_publication *publication,
+    MQTTAsync_message *message, MQTTAsync_responseOptions *response)
+{
+    bool own = publication->correlation_data != NULL;
+    MQTTProperties properties = MQTTProperties_initializer;
+    int code;
+
+    if (own) {
+        MQTTProperty correlation = {.identifier = MQTTPROPERTY_CODE_CORRELATION_DATA};
+
+        correlation.value.data = (MQTTLenString){.len = (int)publication->correlation_length,
+            .data = (char *)publication->correlation_data};
+        if (publication->json)
+            properties = MQTTProperties_copy(&link->json);
+        MQTTProperties_add(&properties, &correlation);
+    }
+    if (own)
+        message->properties = properties;
+    else if (publication->json)
+        message->properties = link->json;
+    code = MQTTAsync_sendMessage(link->handle, publication->topic, message, response);
+    if (own)
+        MQTTProperties_free(&properties);
+    return code;
+}
+
+static int send(const struct mqtt *mqtt, const struct mqtt_publication *publication,
+    MQTTAsync_responseOptions *response)
+{
+    MQTTAsync_message message = MQTTAsync_message_initializer;
+
+    message.payload = (void *)publication->payload;
+    message.payloadlen = (int)publication->payload_length;
+    /* More than the broker allows would end the connection. */
+    message.qos =
+        publication->qos < mqtt->limits.maximum_qos ? publication->qos : mqtt->limits.maximum_qos;
+    message.retained = publication->retain && mqtt->limits.retain_available;
+    if (mqtt->link->version5)
+        return send_with_properties(mqtt->link, publication, &message, response);
+    return MQTTAsync_sendMessage(mqtt->link->handle, publication->topic, &message, response);
+}
+
+/* Whose fault it is: the class tells a connection that is going down from a publication that no
+ * connection will take. */
+static bool refused_by_library(int code, struct error *error)
+{
+    bool hopeless = code == MQTTASYNC_BAD_UTF8_STRING || code == MQTTASYNC_BAD_QOS ||
+                    code == MQTTASYNC_NULL_PARAMETER || code == MQTTASYNC_TOPICNAME_TRUNCATED;
+    const char *words = MQTTAsync_strerror(code);
+
+    return error_set(error, hopeless ? ERROR_RUN : ERROR_BROKER, "the MQTT library: %s (code %d)",
+        words != NULL ? words : "refused", code);
+}
+
+bool mqtt_publish(struct mqtt *mqtt, const struct mqtt_publication *publication, uint64_t sequence,
+    struct error *error)
+{
+    struct mqttflight *flight;
+    MQTTAsync_responseOptions response;
+    int code;
+
+    assert(mqtt->state == MQTT_CONNECTED && mqtt_window_free(mqtt) > 0);
+    if (!fits(mqtt, publication, strlen(publication->topic), error))
+        return false;
+    flight = mqttlink_flight(mqtt->link, sequence);
+    assert(flight != NULL);
+    response = mqttlink_publish_response(flight);
+    /* Counted before it is sent: the answer can be there before the call returns. */
+    atomic_fetch_add(&mqtt->link->unanswered, 1);
+    code = send(mqtt, publication, &response);
+    if (code != MQTTASYNC_SUCCESS) {
+        atomic_fetch_sub(&mqtt->link->unanswered, 1);
+        mqttlink_flight_done(flight);
+        return refused_by_library(code, error);
+    }
+    mqtt->in_flight++;
+    return true;
+}
+
+bool mqtt_subscribe(struct mqtt *mqtt, const char *filter, int qos, bool retain_as_published,
+    uint64_t token, struct error *error)
+{
+    struct mqttflight *flight;
+    MQTTAsync_responseOptions response;
+    int code;
+
+    assert(mqtt->state == MQTT_CONNECTED);
+    flight = mqttlink_flight(mqtt->link, token);
+    if (flight == NULL)
+        return error_set(error, ERROR_BROKER, "too many subscriptions at a time");
+    response = mqttlink_subscribe_response(flight);
+    response.subscribeOptions.retainAsPublished = retain_as_published;
+    code = MQTTAsync_subscribe(mqtt->link->handle, filter, qos, &response);
+    if (code != MQTTASYNC_SUCCESS) {
+        mqttlink_flight_done(flight);
+        return refused_by_library(code, error);
+    }
+    return true;
+}
+
+bool mqtt_unsubscribe(struct mqtt *mqtt, const char *filter, struct error *error)
+{
+    MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
+    int code;
+
+    assert(mqtt->state == MQTT_CONNECTED);
+    code = MQTTAsync_unsubscribe(mqtt->link->handle, filter, &response);
+    return code == MQTTASYNC_SUCCESS || refused_by_library(code, error);
+}
+
+const char *mqtt_reason_text(int reason_code)
+{
+    return mqttconnect_reason(reason_code);
+}
+
+void mqtt_close(struct mqtt *mqtt)
+{
+    bool started;
+
+    assert(mqtt->state == MQTT_CONNECTED);
+    mqtt->state = MQTT_CLOSING;
+    started = mqttlink_disconnect(mqtt->link);
+    timer_set(&mqtt->timer, loop_now(mqtt->loop) + (started ? CLOSE_MS : 0));
+}
+
+static void on_connected(struct mqtt *mqtt, const struct inbox_event *event)
+{
+    if (mqtt->state != MQTT_CONNECTING)
+        return;
+    timer_stop(&mqtt->timer);
+    mqtt->limits = *(const struct mqtt_limits *)event->pointer;
+    atomic_store(&mqtt->link->ack_batch, mqtt->limits.window > 1 ? mqtt->limits.window / 2 : 1);
+    mqtt->state = MQTT_CONNECTED;
+    mqtt->handler.on_up(mqtt->handler.ctx, &mqtt->limits);
+}
+
+/* OpenSSL's word counts as a refusal unless the other side just went away. */
+static void on_failed(struct mqtt *mqtt, const struct inbox_event *event)
+{
+    char tls_text[sizeof mqtt->link->tls_text], text[sizeof tls_text + 100];
+    bool refused = mqttconnect_is_refusal(event->code);
+    size_t length;
+
+    mqttlink_tls_text(mqtt->link, tls_text, sizeof tls_text);
+    if (tls_text[0] != '\0')
+        refused = strstr(tls_text, "unexpected eof") == NULL;
+    mqttconnect_describe(event->code, event->pointer, tls_text, text, sizeof text);
+    length = strlen(text);
+    if (mqtt->link->tls && tls_text[0] == '\0' && event->code < 0)
+        snprintf(text + length, sizeof text - length,
+            "; out of reach, or the certificate is not for this host");
+    down(mqtt, refused, text);
+}
+
+static void on_lost(struct mqtt *mqtt, const struct inbox_event *event)
+{
+    char text[160];
+
+    if (mqtt->state == MQTT_CLOSING) {
+        down(mqtt, false, "closed");
+        return;
+    }
+    if (event->code > 0)
+        snprintf(text, sizeof text, "the broker ended the connection: %s (code %d)",
+            mqttconnect_reason(event->code), event->code);
+    else
+        snprintf(text, sizeof text, "connection lost");
+    down(mqtt, mqttconnect_is_refusal(event->code), text);
+}
+
+static void on_answer(struct mqtt *mqtt, const struct inbox_event *event)
+{
+    mqttlink_flight_done(event->pointer);
+    assert(mqtt->in_flight > 0);
+    mqtt->in_flight--;
+    mqtt->handler.on_ack(mqtt->handler.ctx, event->number, event->code);
+}
+
+/* Gives borrowed views of what paho holds. mqtt is not touched after the handler's call. */
+static void on_message(struct mqtt *mqtt, const struct inbox_event *event)
+{
+    MQTTAsync_message *incoming = event->pointer;
+    MQTTProperty *response =
+        MQTTProperties_getProperty(&incoming->properties, MQTTPROPERTY_CODE_RESPONSE_TOPIC);
+    MQTTProperty *correlation =
+        MQTTProperties_getProperty(&incoming->properties, MQTTPROPERTY_CODE_CORRELATION_DATA);
+    struct mqtt_message message = {
+        .topic = event->pointer2,
+        .topic_length = event->number,
+        .payload = incoming->payload != NULL ? incoming->payload : "",
+        .payload_length = (size_t)incoming->payloadlen,
+        .retained = incoming->retained != 0,
+        .duplicate = incoming->dup != 0,
+    };
+
+    if (response != NULL) {
+        message.response_topic = response->value.data.data;
+        message.response_topic_length = (size_t)response->value.data.len;
+    }
+    if (correlation != NULL) {
+        message.correlation_data = correlation->value.data.data;
+        message.correlation_length = (size_t)correlation->value.data.len;
+    }
+    say_refused(mqtt);
+    mqtt->handler.on_message(mqtt->handler.ctx, &message);
+}
+
+static void handle_current(struct mqtt *mqtt, const struct inbox_event *event)
+{
+    switch (event->kind) {
+    case INBOX_MQTT_CONNECTED:
+        on_connected(mqtt, event);
+        break;
+    case INBOX_MQTT_FAILED:
+        on_failed(mqtt, event);
+        break;
+    case INBOX_MQTT_LOST:
+        on_lost(mqtt, event);
+        break;
+    case INBOX_MQTT_ACKED:
+        on_answer(mqtt, event);
+        break;
+    case INBOX_MQTT_UNSENT:
+        /* The window stays taken: the connection is about to end, and later publications must not
+         * overtake this one. */
+        mqttlink_flight_done(event->pointer);
+        if (mqtt->state == MQTT_CONNECTED && !timer_is_set(&mqtt->timer))
+            timer_set(&mqtt->timer, loop_now(mqtt->loop) + GIVEN_UP_MS);
+        break;
+    case INBOX_MQTT_SUBSCRIBED:
+        mqttlink_flight_done(event->pointer);
+        mqtt->handler.on_subscribed(mqtt->handler.ctx, event->number, event->code);
+        break;
+    case INBOX_MQTT_MESSAGE:
+        on_message(mqtt, event);
+        break;
+    case INBOX_MQTT_CLOSED:
+        down(mqtt, false, "closed");
+        break;
+    }
+}
+
+/* An attempt that was given up has ended after all: now paho may be called for it. */
+static void handle_stuck(struct mqtt *mqtt, const struct inbox_event *event)
+{
+    if (event->kind != INBOX_MQTT_CONNECTED && event->kind != INBOX_MQTT_FAILED &&
+        event->kind != INBOX_MQTT_LOST)
+        return;
+    mqttlink_free(mqtt->stuck);
+    mqtt->stuck = NULL;
+    if (mqtt->link == NULL)
+        empty_inbox(mqtt);
+}
+
+void mqtt_handle(struct mqtt *mqtt, const struct inbox_event *event)
+{
+    if (mqtt->link != NULL && event->generation == mqtt->link->generation)
+        handle_current(mqtt, event);
+    else if (mqtt->stuck != NULL && event->generation == mqtt->stuck->generation)
+        handle_stuck(mqtt, event);
+    mqttlink_discard(event);
+}

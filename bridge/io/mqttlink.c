@@ -1,0 +1,473 @@
+/*
+ * One connection through paho. paho calls back on its own threads, or on the caller's inside
+ * MQTTAsync_destroy, and always with its global lock held; so a callback here only copies, pushes
+ * an event and returns. Nothing is logged, parsed or freed in one, and no other call is made:
+ * paho's own checks deadlock there, and a wait would stop every other connection of the process.
+ *
+ * What it hands over by pointer (messages) was allocated by paho with a tracking allocator and must
+ * go back through paho's own functions.
+ */
+#include "mqttlink.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mem.h"
+#include "mqtt.h"
+#include "mqttconnect.h"
+
+enum {
+    SUBSCRIPTIONS = 64, /* answers to subscriptions that may be open at once */
+    MESSAGE_COST = 256, /* what a message of no bytes counts against the inbox's limit */
+};
+
+/* Connections left behind while their attempt was under way: paho may still use them. */
+static struct mqttlink *left_behind;
+
+/* Any thread. The lock is held over the push so that mqttlink_leave can promise that none follows.
+ */
+static bool post(struct mqttlink *link, struct inbox_event event, bool urgent, unsigned batch)
+{
+    bool accepted;
+
+    event.generation = link->generation;
+    pthread_mutex_lock(&link->lock);
+    accepted = link->inbox != NULL && inbox_push(link->inbox, &event, urgent, batch);
+    pthread_mutex_unlock(&link->lock);
+    return accepted;
+}
+
+static char *copy_text(const char *text)
+{
+    return text != NULL ? xstrdup(text) : NULL;
+}
+
+static void post_or_free(struct mqttlink *link, enum inbox_kind kind, int code, void *pointer)
+{
+    if (!post(link, (struct inbox_event){.kind = kind, .code = code, .pointer = pointer}, true, 0))
+        free(pointer);
+}
+
+static struct mqtt_limits *new_limits(const struct mqttlink *link)
+{
+    struct mqtt_limits *limits = xcalloc(1, sizeof *limits);
+
+    *limits = (struct mqtt_limits){
+        .window = link->window,
+        .maximum_packet_size = UINT32_MAX,
+        .maximum_qos = 2,
+        .retain_available = true,
+    };
+    return limits;
+}
+
+static void on_connected(void *ctx, MQTTAsync_successData *data)
+{
+    struct mqttlink *link = ctx;
+
+    post_or_free(link, INBOX_MQTT_CONNECTED, data != NULL ? data->alt.connect.sessionPresent : 0,
+        new_limits(link));
+}
+
+/* The values that paho parses and does not obey. */
+static void read_connack(MQTTProperties *properties, struct mqtt_limits *limits)
+{
+    MQTTProperty *property;
+
+    property = MQTTProperties_getProperty(properties, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM);
+    if (property != NULL && property->value.integer2 > 0 &&
+        property->value.integer2 < limits->window)
+        limits->window = property->value.integer2;
+    property = MQTTProperties_getProperty(properties, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE);
+    if (property != NULL && property->value.integer4 > 0)
+        limits->maximum_packet_size = property->value.integer4;
+    property = MQTTProperties_getProperty(properties, MQTTPROPERTY_CODE_MAXIMUM_QOS);
+    if (property != NULL)
+        limits->maximum_qos = property->value.byte;
+    property = MQTTProperties_getProperty(properties, MQTTPROPERTY_CODE_RETAIN_AVAILABLE);
+    if (property != NULL)
+        limits->retain_available = property->value.byte != 0;
+}
+
+static void on_connected5(void *ctx, MQTTAsync_successData5 *data)
+{
+    struct mqttlink *link = ctx;
+    struct mqtt_limits *limits = new_limits(link);
+
+    read_connack(&data->properties, limits);
+    post_or_free(link, INBOX_MQTT_CONNECTED, data->alt.connect.sessionPresent, limits);
+}
+
+static void on_failed(void *ctx, MQTTAsync_failureData *data)
+{
+    if (data == NULL)
+        post_or_free(ctx, INBOX_MQTT_FAILED, MQTTASYNC_FAILURE, NULL);
+    else
+        post_or_free(ctx, INBOX_MQTT_FAILED, data->code, copy_text(data->message));
+}
+
+/* Only code and message: paho leaves the rest of the structure unset on some paths. */
+static void on_failed5(void *ctx, MQTTAsync_failureData5 *data)
+{
+    post_or_free(ctx, INBOX_MQTT_FAILED, data->code, copy_text(data->message));
+}
+
+static void on_connection_lost(void *ctx, char *cause)
+{
+    post_or_free(ctx, INBOX_MQTT_LOST, 0, copy_text(cause));
+}
+
+/* The broker's DISCONNECT. paho does not report a lost connection after it. */
+static void on_disconnected(void *ctx, MQTTProperties *properties, enum MQTTReasonCodes reason)
+{
+    (void)properties;
+    post_or_free(ctx, INBOX_MQTT_LOST, (int)reason, NULL);
+}
+
+static int on_message(void *ctx, char *topic, int topic_length, MQTTAsync_message *message)
+{
+    struct mqttlink *link = ctx;
+    /* The length is 0 for a message that paho had put aside, unless the topic holds a NUL. */
+    size_t length = topic_length > 0 ? (size_t)topic_length : strlen(topic);
+    struct inbox_event event = {
+        .kind = INBOX_MQTT_MESSAGE,
+        .number = length,
+        .pointer = message,
+        .pointer2 = topic,
+        .size = MESSAGE_COST + length + (size_t)message->payloadlen,
+    };
+
+    if (!post(link, event, true, 0)) {
+        atomic_fetch_add(&link->refused, 1);
+        mqttlink_discard(&event);
+    }
+    return 1; /* 0 would make paho offer it again, in front of all others */
+}
+
+/* An acknowledgement wakes the owner if it is the last one outstanding, so that a single message
+ * is answered at once, or one of many that together are worth it. */
+static void post_answer(struct mqttflight *flight, enum inbox_kind kind, int code)
+{
+    struct mqttlink *link = flight->link;
+    bool last = atomic_fetch_sub(&link->unanswered, 1) == 1;
+    const struct inbox_event event = {
+        .kind = kind, .code = code, .number = flight->number, .pointer = flight};
+
+    post(link, event, last, atomic_load(&link->ack_batch));
+}
+
+static void on_published(void *ctx, MQTTAsync_successData *data)
+{
+    (void)data;
+    post_answer(ctx, INBOX_MQTT_ACKED, 0);
+}
+
+static void on_published5(void *ctx, MQTTAsync_successData5 *data)
+{
+    post_answer(ctx, INBOX_MQTT_ACKED, data != NULL ? (int)data->reasonCode : 0);
+}
+
+static void on_unpublished(void *ctx, MQTTAsync_failureData *data)
+{
+    post_answer(ctx, INBOX_MQTT_UNSENT, data != NULL ? data->code : 0);
+}
+
+/* The broker's refusal has code 0 and a reason; what paho gives up has a code below 0, and its
+ * reason may be unset. */
+static void on_unpublished5(void *ctx, MQTTAsync_failureData5 *data)
+{
+    if (data != NULL && data->code >= 0 && data->reasonCode >= MQTTREASONCODE_UNSPECIFIED_ERROR)
+        post_answer(ctx, INBOX_MQTT_ACKED, (int)data->reasonCode);
+    else
+        post_answer(ctx, INBOX_MQTT_UNSENT, data != NULL ? data->code : 0);
+}
+
+static void post_subscribed(struct mqttflight *flight, int code)
+{
+    const struct inbox_event event = {
+        .kind = INBOX_MQTT_SUBSCRIBED, .code = code, .number = flight->number, .pointer = flight};
+
+    post(flight->link, event, true, 0);
+}
+
+static void on_subscribed(void *ctx, MQTTAsync_successData *data)
+{
+    post_subscribed(ctx, data != NULL ? data->alt.qos : 0);
+}
+
+static void on_subscribed5(void *ctx, MQTTAsync_successData5 *data)
+{
+    post_subscribed(ctx, data != NULL ? (int)data->reasonCode : 0);
+}
+
+/* A subscription that ends with the connection is reported as refused too; on_down follows. */
+static void on_unsubscribed(void *ctx, MQTTAsync_failureData *data)
+{
+    (void)data;
+    post_subscribed(ctx, MQTTREASONCODE_UNSPECIFIED_ERROR);
+}
+
+static void on_unsubscribed5(void *ctx, MQTTAsync_failureData5 *data)
+{
+    bool reasoned =
+        data != NULL && data->code >= 0 && data->reasonCode > MQTTREASONCODE_UNSPECIFIED_ERROR;
+
+    post_subscribed(ctx, reasoned ? (int)data->reasonCode : (int)MQTTREASONCODE_UNSPECIFIED_ERROR);
+}
+
+static void on_closed(void *ctx, MQTTAsync_successData *data)
+{
+    (void)data;
+    post_or_free(ctx, INBOX_MQTT_CLOSED, 0, NULL);
+}
+
+static void on_closed5(void *ctx, MQTTAsync_successData5 *data)
+{
+    (void)data;
+    post_or_free(ctx, INBOX_MQTT_CLOSED, 0, NULL);
+}
+
+static void on_not_closed(void *ctx, MQTTAsync_failureData *data)
+{
+    (void)data;
+    post_or_free(ctx, INBOX_MQTT_CLOSED, 0, NULL);
+}
+
+static void on_not_closed5(void *ctx, MQTTAsync_failureData5 *data)
+{
+    (void)data;
+    post_or_free(ctx, INBOX_MQTT_CLOSED, 0, NULL);
+}
+
+/* One line of OpenSSL's error stack, "thread:error:code:library:function:reason:file:line:data".
+ * The first is the cause; the reason is what people can use. */
+static int on_tls_error(const char *text, size_t length, void *ctx)
+{
+    struct mqttlink *link = ctx;
+    const char *field = text, *end = text + length;
+
+    for (int i = 0; i < 5 && field != NULL; i++) {
+        field = memchr(field, ':', (size_t)(end - field));
+        field = field != NULL ? field + 1 : NULL;
+    }
+    if (field != NULL) {
+        const char *colon = memchr(field, ':', (size_t)(end - field));
+
+        length = (size_t)((colon != NULL ? colon : end) - field);
+        text = field;
+    }
+    pthread_mutex_lock(&link->lock);
+    if (link->tls_text[0] == '\0' && length > 0) {
+        if (length >= sizeof link->tls_text)
+            length = sizeof link->tls_text - 1;
+        memcpy(link->tls_text, text, length);
+        link->tls_text[length] = '\0';
+    }
+    pthread_mutex_unlock(&link->lock);
+    return 1; /* go on with the next line */
+}
+
+void mqttlink_tls_text(struct mqttlink *link, char *out, size_t size)
+{
+    pthread_mutex_lock(&link->lock);
+    strncpy(out, link->tls_text, size - 1);
+    out[size - 1] = '\0';
+    pthread_mutex_unlock(&link->lock);
+}
+
+/* After the handle is there: properties made before the library is initialised confuse its memory
+ * tracking. */
+static void make_json_properties(struct mqttlink *link)
+{
+    static char content_type[] = "application/json";
+    MQTTProperty format = {.identifier = MQTTPROPERTY_CODE_PAYLOAD_FORMAT_INDICATOR};
+    MQTTProperty type = {.identifier = MQTTPROPERTY_CODE_CONTENT_TYPE};
+
+    format.value.byte = 1;
+    type.value.data = (MQTTLenString){.len = sizeof content_type - 1, .data = content_type};
+    MQTTProperties_add(&link->json, &format);
+    MQTTProperties_add(&link->json, &type);
+}
+
+static bool create_handle(struct mqttlink *link, const struct mqtt_options *options,
+    const struct mqttconnect_address *address, struct error *error)
+{
+    MQTTAsync_createOptions create = MQTTAsync_createOptions_initializer;
+    int code;
+
+    create.MQTTVersion = link->version5 ? MQTTVERSION_5 : MQTTVERSION_3_1_1;
+    create.sendWhileDisconnected = 0;
+    create.maxBufferedMessages = mqttconnect_queue(options);
+    code = MQTTAsync_createWithOptions(&link->handle, address->uri, options->client_id,
+        MQTTCLIENT_PERSISTENCE_NONE, NULL, &create);
+    if (code != MQTTASYNC_SUCCESS) {
+        link->handle = NULL;
+        return error_set(error, ERROR_BROKER,
+            "the MQTT library refuses the connection's settings: %s", MQTTAsync_strerror(code));
+    }
+    make_json_properties(link);
+    code = MQTTAsync_setCallbacks(link->handle, link, on_connection_lost, on_message, NULL);
+    if (code == MQTTASYNC_SUCCESS && link->version5)
+        code = MQTTAsync_setDisconnected(link->handle, link, on_disconnected);
+    if (code != MQTTASYNC_SUCCESS)
+        return error_set(error, ERROR_BROKER, "the MQTT library takes no callbacks: code %d", code);
+    return true;
+}
+
+static bool start(struct mqttlink *link, const struct mqtt_options *options, struct error *error)
+{
+    const struct mqttconnect_calls calls = {
+        .context = link,
+        .on_success = on_connected,
+        .on_failure = on_failed,
+        .on_success5 = on_connected5,
+        .on_failure5 = on_failed5,
+        .on_tls_error = on_tls_error,
+    };
+    struct mqttconnect_address address;
+    int code;
+
+    if (!mqttconnect_address(options->url, &address, error))
+        return false;
+    link->tls = address.tls;
+    if (!create_handle(link, options, &address, error))
+        return false;
+    code = mqttconnect_start(link->handle, options, address.tls, &calls);
+    if (code != MQTTASYNC_SUCCESS)
+        return error_set(error, ERROR_BROKER,
+            "the MQTT library cannot begin to connect: %s (code %d)", MQTTAsync_strerror(code),
+            code);
+    return true;
+}
+
+struct mqttlink *mqttlink_new(struct inbox *inbox, uint32_t generation,
+    const struct mqtt_options *options, struct error *error)
+{
+    struct mqttlink *link = xcalloc(1, sizeof *link);
+    size_t flights = options->window + SUBSCRIPTIONS;
+    int failed = pthread_mutex_init(&link->lock, NULL);
+
+    assert(failed == 0);
+    (void)failed;
+    link->json = (MQTTProperties)MQTTProperties_initializer;
+    link->inbox = inbox;
+    link->generation = generation;
+    link->version5 = options->version5;
+    link->window = options->window;
+    atomic_store(&link->ack_batch, 1);
+    link->flights = xcalloc(flights, sizeof *link->flights);
+    for (size_t i = 0; i < flights; i++) {
+        link->flights[i].link = link;
+        mqttlink_flight_done(&link->flights[i]);
+    }
+    if (!start(link, options, error)) {
+        mqttlink_free(link);
+        return NULL;
+    }
+    return link;
+}
+
+void mqttlink_free(struct mqttlink *link)
+{
+    MQTTProperties_free(&link->json);
+    if (link->handle != NULL)
+        MQTTAsync_destroy(&link->handle);
+    pthread_mutex_destroy(&link->lock);
+    free(link->flights);
+    free(link);
+}
+
+void mqttlink_leave(struct mqttlink *link)
+{
+    pthread_mutex_lock(&link->lock);
+    link->inbox = NULL;
+    pthread_mutex_unlock(&link->lock);
+    link->next = left_behind;
+    left_behind = link;
+}
+
+struct mqttflight *mqttlink_flight(struct mqttlink *link, uint64_t number)
+{
+    struct mqttflight *flight = link->idle;
+
+    if (flight != NULL) {
+        link->idle = flight->next;
+        flight->number = number;
+    }
+    return flight;
+}
+
+void mqttlink_flight_done(struct mqttflight *flight)
+{
+    flight->next = flight->link->idle;
+    flight->link->idle = flight;
+}
+
+MQTTAsync_responseOptions mqttlink_publish_response(struct mqttflight *flight)
+{
+    MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
+
+    response.context = flight;
+    if (flight->link->version5) {
+        response.onSuccess5 = on_published5;
+        response.onFailure5 = on_unpublished5;
+    } else {
+        response.onSuccess = on_published;
+        response.onFailure = on_unpublished;
+    }
+    return response;
+}
+
+MQTTAsync_responseOptions mqttlink_subscribe_response(struct mqttflight *flight)
+{
+    MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
+
+    response.context = flight;
+    if (flight->link->version5) {
+        response.onSuccess5 = on_subscribed5;
+        response.onFailure5 = on_unsubscribed5;
+    } else {
+        response.onSuccess = on_subscribed;
+        response.onFailure = on_unsubscribed;
+    }
+    return response;
+}
+
+bool mqttlink_disconnect(struct mqttlink *link)
+{
+    MQTTAsync_disconnectOptions options = MQTTAsync_disconnectOptions_initializer;
+
+    if (link->version5) {
+        options = (MQTTAsync_disconnectOptions)MQTTAsync_disconnectOptions_initializer5;
+        options.onSuccess5 = on_closed5;
+        options.onFailure5 = on_not_closed5;
+    } else {
+        options.onSuccess = on_closed;
+        options.onFailure = on_not_closed;
+    }
+    options.context = link;
+    return MQTTAsync_disconnect(link->handle, &options) == MQTTASYNC_SUCCESS;
+}
+
+void mqttlink_discard(const struct inbox_event *event)
+{
+    MQTTAsync_message *message = event->pointer;
+
+    switch (event->kind) {
+    case INBOX_MQTT_MESSAGE:
+        MQTTAsync_freeMessage(&message);
+        MQTTAsync_free(event->pointer2);
+        break;
+    case INBOX_MQTT_CONNECTED:
+    case INBOX_MQTT_FAILED:
+    case INBOX_MQTT_LOST:
+        free(event->pointer);
+        break;
+    case INBOX_MQTT_ACKED:
+    case INBOX_MQTT_UNSENT:
+    case INBOX_MQTT_SUBSCRIBED:
+    case INBOX_MQTT_CLOSED:
+        break; /* a flight belongs to its connection */
+    }
+}

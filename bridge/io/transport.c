@@ -1,0 +1,393 @@
+/*
+ * The common part of all HTTP transfers. libcurl's defaults are made for a command line: 25
+ * protocols, redirects that carry custom headers to other hosts, paths that are rewritten before
+ * they are sent, a certificate store that is cached for a day, settings from the environment. Here
+ * is where each of them is turned off.
+ */
+#include "transport.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "buf.h"
+#include "clock.h"
+#include "httpproxy.h"
+#include "limit.h"
+#include "mem.h"
+
+enum {
+    TRANSPORT_URL_LIMIT = 16 * 1024, /* bytes; a host, a path of a few hundred and a key */
+    TRANSPORT_REDIRECTS = 3,
+    TRANSPORT_CONNECT_TIMEOUT_S = 10,
+    TRANSPORT_CA_CACHE_S = 24 * 3600, /* libcurl's own longest time to keep parsed certificates */
+};
+
+static bool has_control(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text < 0x20 || *text == 0x7F)
+            return true;
+    }
+    return false;
+}
+
+/* True where libcurl reads the URL as the path that was meant and nothing else. It removes `..` and
+ * `.` before it asks, which turns one endpoint into another. */
+static bool path_is_kept(const char *url)
+{
+    static const CURLUPart absent[] = {CURLUPART_USER, CURLUPART_QUERY, CURLUPART_FRAGMENT};
+    const char *authority = strstr(url, "://");
+    const char *intended = authority != NULL ? strchr(authority + 3, '/') : NULL;
+    CURLU *parsed = curl_url();
+    char *path = NULL;
+    bool kept = intended != NULL && parsed != NULL &&
+                curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK &&
+                curl_url_get(parsed, CURLUPART_PATH, &path, 0) == CURLUE_OK &&
+                strcmp(path, intended) == 0;
+
+    for (size_t i = 0; kept && i < sizeof absent / sizeof absent[0]; i++) {
+        char *part = NULL;
+
+        kept = curl_url_get(parsed, absent[i], &part, 0) != CURLUE_OK;
+        curl_free(part);
+    }
+    curl_free(path);
+    curl_url_cleanup(parsed);
+    return kept;
+}
+
+static bool set_url(struct transport *transport, const struct http_client *client, const char *path,
+    const char *query, struct error *error)
+{
+    struct buf url;
+    bool ok;
+
+    buf_init(&url, TRANSPORT_URL_LIMIT);
+    ok = path[0] == '/' && buf_append_text(&url, client->url) && buf_append_text(&url, path) &&
+         path_is_kept(url.data);
+    if (ok && query != NULL)
+        ok = buf_append_char(&url, '?') && buf_append_text(&url, query);
+    if (ok)
+        ok = curl_easy_setopt(transport->easy, CURLOPT_URL, url.data) == CURLE_OK;
+    if (url.data != NULL)
+        explicit_bzero(url.data, url.length);
+    buf_clear(&url);
+    return ok || error_set(error, ERROR_UPSTREAM,
+                     "%s%s is not a URL that can be asked for as it is", client->url, path);
+}
+
+/* Whole seconds for which something may have been kept, so that it cannot be older than the secrets
+ * in use: libcurl drops its fractions, so one second less. 0: nothing may. */
+static long allowed_age_s(const struct http_client *client)
+{
+    int64_t age_s = (clock_monotonic_ms() - client->secrets_ms) / 1000 - 1;
+
+    if (age_s < 0)
+        return 0;
+    return age_s < TRANSPORT_CA_CACHE_S ? (long)age_s : TRANSPORT_CA_CACHE_S;
+}
+
+static bool set_numbers(CURL *easy, const struct http_client *client)
+{
+    long age_s = allowed_age_s(client);
+    const struct {
+        CURLoption option;
+        long value;
+    } numbers[] = {
+        {CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1},
+        {CURLOPT_HTTP09_ALLOWED, 0},
+        {CURLOPT_NOSIGNAL, 1},
+        {CURLOPT_FOLLOWLOCATION, 0},
+        {CURLOPT_SUPPRESS_CONNECT_HEADERS, 1},
+        {CURLOPT_CONNECTTIMEOUT, TRANSPORT_CONNECT_TIMEOUT_S},
+        {CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2},
+        {CURLOPT_SSL_VERIFYPEER, 1},
+        {CURLOPT_SSL_VERIFYHOST, 2},
+        {CURLOPT_CA_CACHE_TIMEOUT, age_s},
+        /* 0 would mean "of any age" to libcurl */
+        {CURLOPT_MAXLIFETIME_CONN, age_s},
+        {CURLOPT_FRESH_CONNECT, age_s == 0},
+    };
+
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        if (curl_easy_setopt(easy, numbers[i].option, numbers[i].value) != CURLE_OK)
+            return false;
+    }
+    return true;
+}
+
+static bool set_texts(CURL *easy, const struct http_client *client)
+{
+    bool own_ca = client->ca_file[0] != '\0';
+    const struct {
+        CURLoption option;
+        const char *value;
+    } texts[] = {
+        {CURLOPT_PROTOCOLS_STR, "http,https"},
+        {CURLOPT_REDIR_PROTOCOLS_STR, "http,https"},
+        {CURLOPT_USERAGENT, client->user_agent},
+        /* Given always, "" included: libcurl would look into the environment. */
+        {CURLOPT_PROXY, httpproxy_for(client->url)},
+        {CURLOPT_NOPROXY, httpproxy_exceptions()},
+    };
+
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (curl_easy_setopt(easy, texts[i].option, texts[i].value) != CURLE_OK)
+            return false;
+    }
+    /* A CA file of one's own replaces the system's authorities, its directory included. */
+    return !own_ca || (curl_easy_setopt(easy, CURLOPT_CAINFO, client->ca_file) == CURLE_OK &&
+                          curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK);
+}
+
+/* Keeps the value of the header line if it is the named one. */
+static void keep_value(const char *line, size_t length, const char *name, char *out, size_t size)
+{
+    size_t name_length = strlen(name);
+
+    if (length <= name_length || line[name_length] != ':' ||
+        strncasecmp(line, name, name_length) != 0)
+        return;
+    line += name_length + 1;
+    length -= name_length + 1;
+    while (length > 0 && (*line == ' ' || *line == '\t')) {
+        line++;
+        length--;
+    }
+    while (length > 0 && (line[length - 1] == ' ' || line[length - 1] == '\t'))
+        length--;
+    if (length >= size)
+        length = size - 1;
+    memcpy(out, line, length);
+    out[length] = '\0';
+}
+
+static int status_of(const char *line, size_t length)
+{
+    const char *space = memchr(line, ' ', length);
+    int status = 0;
+
+    if (space == NULL)
+        return 0;
+    for (const char *digit = space + 1; digit < line + length && digit < space + 4; digit++) {
+        if (*digit < '0' || *digit > '9')
+            return 0;
+        status = 10 * status + (*digit - '0');
+    }
+    return status;
+}
+
+/* One line of a header section, without its line end. Interim answers (1xx) have sections of their
+ * own before the final one; trailers come after it and are not looked at. */
+static void read_header_line(struct transport *transport, const char *line, size_t length)
+{
+    struct transport_head *head = &transport->head;
+
+    if (length >= 5 && memcmp(line, "HTTP/", 5) == 0) {
+        *head = (struct transport_head){.status = status_of(line, length), .bytes = head->bytes};
+    } else if (length > 0) {
+        keep_value(line, length, "Content-Type", head->content_type, sizeof head->content_type);
+        keep_value(line, length, "Retry-After", head->retry_after, sizeof head->retry_after);
+    } else if (head->status >= 200) {
+        head->complete = true;
+        if (transport->on_head != NULL)
+            transport->on_head(transport->finished.ctx);
+    }
+}
+
+static size_t on_header(char *line, size_t size, size_t count, void *ctx)
+{
+    struct transport *transport = ctx;
+    size_t length = size * count;
+
+    transport->head.bytes += length;
+    if (transport->head.bytes > LIMIT_HEADERS)
+        return 0;
+    if (!transport->head.complete) {
+        size_t text = length;
+
+        while (text > 0 && (line[text - 1] == '\n' || line[text - 1] == '\r'))
+            text--;
+        read_header_line(transport, line, text);
+    }
+    return length;
+}
+
+static bool set_calls(struct transport *transport, const struct transport_calls *calls)
+{
+    CURL *easy = transport->easy;
+
+    return curl_easy_setopt(easy, CURLOPT_PRIVATE, &transport->finished) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transport->libcurl_text) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_HEADERDATA, transport) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, calls->write) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_WRITEDATA, calls->ctx) == CURLE_OK;
+}
+
+/* Adds the handle; what it is put off for is that this runs in no callback of libcurl. */
+static void start(void *ctx)
+{
+    struct transport *transport = ctx;
+
+    transport->running =
+        curl_easy_setopt(transport->easy, CURLOPT_HTTPHEADER, transport->headers) == CURLE_OK &&
+        curl_multi_add_handle(loop_multi(transport->loop), transport->easy) == CURLM_OK;
+    if (!transport->running)
+        transport->finished.done(transport->finished.ctx, CURLE_FAILED_INIT);
+}
+
+bool transport_open(struct transport *transport, const struct http_client *client, const char *path,
+    const char *query, const struct transport_calls *calls, struct error *error)
+{
+    transport->loop = client->loop;
+    transport->url = xstrdup(client->url);
+    transport->on_head = calls->on_head;
+    transport->finished = (struct loop_transfer){.done = calls->finished, .ctx = calls->ctx};
+    timer_init(&transport->start, client->loop, start, transport);
+    transport->easy = curl_easy_init();
+    if (transport->easy == NULL || !set_numbers(transport->easy, client) ||
+        !set_texts(transport->easy, client) || !set_calls(transport, calls))
+        return error_set(error, ERROR_UPSTREAM, "libcurl: cannot prepare a request");
+    return set_url(transport, client, path, query, error);
+}
+
+bool transport_add_header(
+    struct transport *transport, const char *name, const char *value, struct error *error)
+{
+    struct curl_slist *longer = NULL;
+    struct buf line;
+
+    if (has_control(value))
+        return error_set(
+            error, ERROR_UPSTREAM, "the value for the header %s has a control character", name);
+    buf_init(&line, TRANSPORT_URL_LIMIT);
+    if (buf_printf(&line, "%s: %s", name, value))
+        longer = curl_slist_append(transport->headers, line.data);
+    if (line.data != NULL)
+        explicit_bzero(line.data, line.length);
+    buf_clear(&line);
+    if (longer == NULL)
+        return error_set(error, ERROR_UPSTREAM, "the value for the header %s is too long", name);
+    transport->headers = longer;
+    return true;
+}
+
+void transport_start(struct transport *transport)
+{
+    timer_set(&transport->start, loop_now(transport->loop));
+}
+
+void transport_stop(struct transport *transport)
+{
+    timer_stop(&transport->start);
+    if (transport->running)
+        curl_multi_remove_handle(loop_multi(transport->loop), transport->easy);
+    transport->running = false;
+}
+
+void transport_close(struct transport *transport)
+{
+    transport_stop(transport);
+    curl_easy_cleanup(transport->easy);
+    for (struct curl_slist *header = transport->headers; header != NULL; header = header->next)
+        explicit_bzero(header->data, strlen(header->data));
+    curl_slist_free_all(transport->headers);
+    free(transport->url);
+    transport->easy = NULL;
+    transport->headers = NULL;
+    transport->url = NULL;
+}
+
+static bool same_part(CURLU *one, CURLU *other, CURLUPart part)
+{
+    char *first = NULL, *second = NULL;
+    bool same = curl_url_get(one, part, &first, CURLU_DEFAULT_PORT) == CURLUE_OK &&
+                curl_url_get(other, part, &second, CURLU_DEFAULT_PORT) == CURLUE_OK &&
+                strcasecmp(first, second) == 0;
+
+    curl_free(first);
+    curl_free(second);
+    return same;
+}
+
+/* Says where it would have gone, without path and query: they may hold what nobody should see. */
+static void describe_refusal(struct transport *transport, CURLU *target)
+{
+    char *scheme = NULL, *host = NULL, *port = NULL;
+
+    if (target != NULL && curl_url_get(target, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+        curl_url_get(target, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+        curl_url_get(target, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK)
+        snprintf(transport->refused_redirect, sizeof transport->refused_redirect,
+            "redirect to %s://%s:%s refused: not the configured scheme, host and port", scheme,
+            host, port);
+    else
+        snprintf(transport->refused_redirect, sizeof transport->refused_redirect,
+            "redirect to an unusable address refused");
+    curl_free(scheme);
+    curl_free(host);
+    curl_free(port);
+}
+
+/* Points the transfer at the target if that has the configured origin. */
+static bool retarget(struct transport *transport, const char *target)
+{
+    CURLU *own = curl_url(), *other = curl_url();
+    char *user = NULL;
+    bool usable = own != NULL && other != NULL &&
+                  curl_url_set(own, CURLUPART_URL, transport->url, 0) == CURLUE_OK &&
+                  curl_url_set(other, CURLUPART_URL, target, CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK;
+    bool follow = usable && same_part(own, other, CURLUPART_SCHEME) &&
+                  same_part(own, other, CURLUPART_HOST) && same_part(own, other, CURLUPART_PORT) &&
+                  curl_url_get(other, CURLUPART_USER, &user, 0) != CURLUE_OK &&
+                  curl_easy_setopt(transport->easy, CURLOPT_URL, target) == CURLE_OK;
+
+    if (!follow)
+        describe_refusal(transport, usable ? other : NULL);
+    curl_free(user);
+    curl_url_cleanup(own);
+    curl_url_cleanup(other);
+    return follow;
+}
+
+bool transport_redirect(struct transport *transport, bool safe)
+{
+    int status = transport->head.status;
+    char *target = NULL;
+    bool method_kept = status == 307 || status == 308;
+
+    if (!transport->head.complete ||
+        !(method_kept || status == 301 || status == 302 || status == 303))
+        return false;
+    if (curl_easy_getinfo(transport->easy, CURLINFO_REDIRECT_URL, &target) != CURLE_OK ||
+        target == NULL)
+        return false;
+    if (!method_kept && !safe) {
+        snprintf(transport->refused_redirect, sizeof transport->refused_redirect,
+            "redirect of a changing request by status %d refused", status);
+        return false;
+    }
+    if (transport->redirects >= TRANSPORT_REDIRECTS) {
+        snprintf(transport->refused_redirect, sizeof transport->refused_redirect,
+            "more than %d redirects", TRANSPORT_REDIRECTS);
+        return false;
+    }
+    if (!retarget(transport, target))
+        return false;
+    transport->redirects++;
+    transport->head = (struct transport_head){.bytes = transport->head.bytes};
+    transport_start(transport);
+    return true;
+}
+
+const char *transport_reason(const struct transport *transport, int curl_code)
+{
+    if (transport->head.bytes > LIMIT_HEADERS)
+        return "the answer's header section is too long";
+    if (transport->libcurl_text[0] != '\0')
+        return transport->libcurl_text;
+    return curl_easy_strerror((CURLcode)curl_code);
+}

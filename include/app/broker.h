@@ -1,0 +1,58 @@
+#ifndef BROKER_H
+#define BROKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "mqtt.h"
+#include "topic.h"
+
+/*
+ * Life of the connection to the broker: connect, back off, subscribe, read back what the broker
+ * remembers of an earlier run, route what comes in. Owner thread only.
+ */
+struct broker;
+struct loop;
+struct config;
+struct publisher;
+struct counters;
+struct inbox_event;
+
+struct broker_handler {
+    void *ctx;
+    /* While starting: one retained state topic (level and payload) or the marker bridge/jobs
+     * (level NULL). */
+    void (*on_remembered)(
+        void *ctx, const char *level, size_t level_length, const char *payload, size_t length);
+    /* Everything that the broker remembered has been handed over. Once. */
+    void (*on_ready)(void *ctx);
+    /* Connected again after a loss. */
+    void (*on_reconnected)(void *ctx);
+    void (*on_command)(
+        void *ctx, const struct topic_parts *topic, const struct mqtt_message *message);
+    /* Credentials were refused: read them again before the next attempt. */
+    void (*on_refused)(void *ctx);
+};
+
+/* config is borrowed for the broker's life; secrets are read from it at each attempt. */
+struct broker *broker_new(struct loop *loop, const struct config *config,
+    struct publisher *publisher, struct counters *counters, const struct broker_handler *handler);
+void broker_free(struct broker *broker);
+
+void broker_start(struct broker *broker);
+/* Drops the connection and makes a new one at once, with what the configuration says now. */
+void broker_reconnect(struct broker *broker);
+/* No further attempts after the one under way; an open connection stays. */
+void broker_finish(struct broker *broker);
+/* Ends an open connection in order; broker_is_closed says when it is done. */
+void broker_close(struct broker *broker);
+bool broker_is_connected(const struct broker *broker);
+bool broker_is_closed(const struct broker *broker);
+
+void broker_handle(struct broker *broker, const struct inbox_event *event);
+
+/* The connection options that the configuration asks for, without a will. Strings are borrowed
+ * from the configuration. */
+void broker_options(const struct config *config, struct mqtt_options *options);
+
+#endif

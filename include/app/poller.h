@@ -1,0 +1,48 @@
+#ifndef POLLER_H
+#define POLLER_H
+
+#include <stdbool.h>
+
+#include "http.h"
+
+/*
+ * Rounds of GET /jobs and GET /jobs/{job_id}/status, as a check beside the stream or in its place.
+ * Owner thread only.
+ */
+struct poller;
+struct loop;
+struct http_client;
+struct tracker;
+struct config;
+
+enum poller_mode {
+    POLLER_OFF,
+    POLLER_BESIDE_STREAM, /* list and status now, then every aiva.resync_interval_s */
+    POLLER_ALONE,         /* list every aiva.list_interval_s, status every aiva.poll_interval_s */
+};
+
+enum poller_outcome { POLLER_OK, POLLER_UNAUTHORIZED, POLLER_FAILED };
+
+struct poller_handler {
+    void *ctx;
+    /* A list, or a status call that says something of all, has ended. */
+    void (*on_outcome)(void *ctx, enum poller_outcome outcome, const char *detail);
+};
+
+struct poller *poller_new(struct loop *loop, struct http_client *client, struct tracker *tracker,
+    const struct config *config, const struct poller_handler *handler);
+void poller_free(struct poller *poller);
+
+/* Starts the mode's first list at once; ends what is under way. */
+void poller_set_mode(struct poller *poller, enum poller_mode mode);
+/* Reads the list soon: something was said that only the list can decide. */
+void poller_want_list(struct poller *poller);
+/* A list was just applied by someone else: the status calls that follow from it. */
+void poller_follow_list(struct poller *poller);
+
+/* "AIVA answered 503: <detail>", or why there was no answer. For people; cut at LIMIT_DETAIL. */
+void poller_describe(const struct http_answer *answer, char *out, size_t size);
+/* The `detail` of an error's body, as text; "" where there is none. */
+void poller_detail(const struct http_answer *answer, char *out, size_t size);
+
+#endif

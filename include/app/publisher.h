@@ -1,0 +1,70 @@
+#ifndef PUBLISHER_H
+#define PUBLISHER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mqtt.h"
+#include "outbox.h"
+
+/*
+ * From messages to acknowledged publications: owns the outbox, fills the broker's window, keeps
+ * the bridge's own retained topics, reports what the broker refuses. Owner thread only.
+ */
+struct publisher;
+struct loop;
+struct counters;
+
+/* The bridge's own retained topics; the values are the outbox's slots. */
+enum publisher_topic {
+    PUBLISHER_STATE = 1,
+    PUBLISHER_INFO,
+    PUBLISHER_UPSTREAM,
+    PUBLISHER_JOBS,
+    PUBLISHER_TOPICS, /* one more than the last */
+};
+
+struct publisher_options {
+    const char *root; /* borrowed for the publisher's life */
+    int qos;
+    size_t queue_limit; /* messages */
+    struct counters *counters;
+};
+
+struct publisher_handler {
+    void *ctx;
+    /* There is room for `room` more messages that can be made up when they are needed. */
+    void (*on_room)(void *ctx, size_t room);
+    /* The outbox is full: nothing more should be read; and again: it has half emptied. */
+    void (*on_full)(void *ctx, bool full);
+};
+
+struct publisher *publisher_new(struct loop *loop, const struct publisher_options *options,
+    const struct publisher_handler *handler);
+void publisher_free(struct publisher *publisher);
+
+/* Queues a message; copies it. Never fails: `on_full` asks for a pause before memory is short. */
+void publisher_send(struct publisher *publisher, const struct outbox_message *message);
+/* Sets one of the bridge's own topics. Kept and sent again at each connection; while there is none
+ * only the last value counts. */
+void publisher_set(
+    struct publisher *publisher, enum publisher_topic topic, const char *payload, size_t length);
+
+/* A connection is there: says `online`, then the other topics of the bridge, then what waits. */
+void publisher_link_up(
+    struct publisher *publisher, struct mqtt *mqtt, const struct mqtt_limits *limits);
+void publisher_link_down(struct publisher *publisher);
+void publisher_acknowledged(struct publisher *publisher, uint64_t sequence, int reason_code);
+/* Someone else wrote to bridge/state: `online` again, at most once a second. */
+void publisher_repair_state(struct publisher *publisher);
+/* Queues `offline` behind everything else. */
+void publisher_say_offline(struct publisher *publisher);
+
+/* Sends what the window allows; each pass of the loop. */
+void publisher_pump(struct publisher *publisher);
+/* Nothing waits and nothing is in flight. */
+bool publisher_is_drained(const struct publisher *publisher);
+size_t publisher_waiting(const struct publisher *publisher);
+
+#endif

@@ -1,0 +1,59 @@
+#ifndef TRACKER_H
+#define TRACKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+#include "jobs.h"
+#include "payload.h"
+
+/*
+ * What is known of the jobs, and what of it has to be said: takes in what the stream, lists, status
+ * calls, commands and the broker's memory tell, and hands states and events to the publisher.
+ * Owner thread only.
+ */
+struct tracker;
+struct loop;
+struct publisher;
+struct config;
+struct counters;
+
+/* config is borrowed for the tracker's life. */
+struct tracker *tracker_new(struct loop *loop, struct publisher *publisher,
+    const struct config *config, struct counters *counters);
+void tracker_free(struct tracker *tracker);
+
+/* The present moment in the order of knowledge: to be taken before a request is sent. */
+uint64_t tracker_mark(const struct tracker *tracker);
+const struct jobs *tracker_jobs(const struct tracker *tracker);
+
+/* A retained state topic found at the broker before anything else was heard. */
+void tracker_adopt(struct tracker *tracker, const char *level, size_t level_length,
+    const char *payload, size_t length);
+/* The broker remembers a bridge/jobs of ours: this is not the first start. */
+void tracker_adopt_counts(struct tracker *tracker);
+
+/* The data of one event of the stream. */
+void tracker_event(struct tracker *tracker, const char *data, size_t length);
+
+/* The body of GET /jobs, asked for at `mark`. A body that is not a whole JSON array changes
+ * nothing. False and the error (reason only) in that case. */
+bool tracker_list(struct tracker *tracker, const char *body, size_t length, uint64_t mark,
+    enum payload_source source, struct error *error) NODISCARD;
+
+/* An answer about job `id`, asked for at `mark` (JOBS_NOW for an answer to a command). False and
+ * the error (reason only) where it is not one about this job. */
+bool tracker_answer(struct tracker *tracker, const char *id, const char *body, size_t length,
+    uint64_t mark, enum payload_source source, struct error *error) NODISCARD;
+
+/* The job is gone from AIVA: event `deleted`, then its topics are cleared. */
+void tracker_gone(struct tracker *tracker, const char *id, enum payload_source source);
+
+/* Queues the state of up to `room` jobs whose topic is not up to date. */
+void tracker_fill(struct tracker *tracker, size_t room);
+/* The broker may have lost its retained topics: all states are to be published again. */
+void tracker_republish_all(struct tracker *tracker);
+
+#endif

@@ -1,0 +1,39 @@
+#ifndef UPSTREAM_H
+#define UPSTREAM_H
+
+#include <stdbool.h>
+
+/*
+ * Which way AIVA is followed and why: the stream, polling, or neither; says so on
+ * <root>/bridge/upstream. Owns the stream and the poller. Owner thread only.
+ */
+struct upstream;
+struct loop;
+struct http_client;
+struct tracker;
+struct publisher;
+struct config;
+struct counters;
+struct poller;
+
+struct upstream_handler {
+    void *ctx;
+    /* The key was refused: read it again before the next attempt. */
+    void (*on_unauthorized)(void *ctx);
+};
+
+/* All arguments are borrowed for the upstream's life. Says `connecting`. */
+struct upstream *upstream_new(struct loop *loop, struct http_client *client,
+    struct tracker *tracker, struct publisher *publisher, const struct config *config,
+    struct counters *counters, const struct upstream_handler *handler);
+void upstream_free(struct upstream *upstream);
+
+void upstream_start(struct upstream *upstream);
+/* Stops reading for good. */
+void upstream_stop(struct upstream *upstream);
+/* Connects anew, with a new key or new certificates. */
+void upstream_reconnect(struct upstream *upstream);
+void upstream_pause(struct upstream *upstream, bool paused);
+struct poller *upstream_poller(struct upstream *upstream);
+
+#endif

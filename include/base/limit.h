@@ -1,0 +1,33 @@
+#ifndef LIMIT_H
+#define LIMIT_H
+
+/* Every cap on what the outside can make the bridge hold, each with its reason. */
+
+#define LIMIT_JOB_ID         128 /* bytes; the contract's */
+#define LIMIT_STATUS         64 /* bytes; a state is a word, and each unknown one is counted by name */
+#define LIMIT_UNKNOWN_STATES 32 /* states counted by name beyond the six that are documented */
+#define LIMIT_EVENT          (1024 * 1024) /* bytes of one SSE event's data; the contract's */
+#define LIMIT_SSE_LINE                                                                             \
+    (LIMIT_EVENT + 64)          /* bytes of one SSE line: the longest event and its field name */
+#define LIMIT_SSE_ID       1024 /* bytes of an event id; it goes back as a request header */
+#define LIMIT_JSON_DEPTH   128  /* nesting; readers of the topics recurse */
+#define LIMIT_JSON_MEMBERS 256  /* members of one object that the bridge looks into */
+#define LIMIT_JOB_RECORD   (2 * LIMIT_EVENT)    /* bytes of one job's merged members */
+#define LIMIT_LIST_BODY    (256u * 1024 * 1024) /* bytes of GET /jobs: a million jobs */
+#define LIMIT_STATUS_BODY  (2 * LIMIT_EVENT)    /* bytes of any other answer's body */
+#define LIMIT_HEADERS      (64 * 1024)          /* bytes of an answer's header section */
+#define LIMIT_COMMAND      (64 * 1024) /* bytes of a command's payload that are looked into */
+#define LIMIT_REFUSED_BODY 4096        /* bytes of a refused stream's answer, for its reason */
+#define LIMIT_MQTT_PACKET                                                                          \
+    (8u * 1024 * 1024) /* bytes of one packet from the broker: the largest state and its topic */
+#define LIMIT_MQTT_RECEIVE 1000  /* messages the broker may send ahead of acknowledgements */
+#define LIMIT_TOMBSTONES   20000 /* ids of jobs that are gone, remembered against late events */
+#define LIMIT_INBOX_BYTES  (64u * 1024 * 1024) /* bytes of messages received and not yet handled */
+#define LIMIT_OUTBOX_BYTES                                                                         \
+    (256u * 1024 * 1024)         /* bytes waiting for the broker; then the stream is paused */
+#define LIMIT_RETRY_AFTER_S 600  /* longest Retry-After that is obeyed */
+#define LIMIT_DETAIL        1024 /* bytes of an upstream's words shown in a log or an answer */
+#define LIMIT_CONFIG        (1024 * 1024) /* bytes of the configuration file */
+#define LIMIT_SECRET        65535         /* bytes of a secret's file; MQTT's for a password */
+
+#endif

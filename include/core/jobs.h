@@ -1,0 +1,84 @@
+#ifndef JOBS_H
+#define JOBS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "job.h"
+
+/*
+ * All known jobs by id: their records, counts by state, comparison with a complete list, the
+ * memory of jobs that are gone, and the queue of those whose state is still to be published.
+ * Order of knowledge is a counter, not a clock: jobs_mark before a request, so that its answer
+ * overwrites nothing that came after. Pure.
+ */
+struct jobs;
+
+/* Read-only for others than jobs.c. */
+struct job {
+    const char *id;
+    const char *text; /* the record: one JSON object */
+    uint32_t length;
+    uint8_t status;      /* enum job_status, or JOB_STATUS_DOCUMENTED + n for another */
+    bool cleared;        /* its topics were cleared for age; it still exists */
+    bool unpublished;    /* waits in the queue of jobs_next_unpublished */
+    int64_t observed_ms; /* Unix time: when the record last changed or was confirmed by an event */
+    int64_t ended_ms;    /* Unix time: completed_at, else when the end was learnt; 0: not ended */
+};
+
+/* hidden is borrowed for the life of jobs. */
+struct jobs *jobs_new(const struct job_hidden *hidden);
+void jobs_free(struct jobs *jobs);
+
+struct job *jobs_find(const struct jobs *jobs, const char *id);
+size_t jobs_count(const struct jobs *jobs);
+bool job_has_ended(const struct job *job);
+/* The name of the job's status, as the upstream gave it. */
+void jobs_status_name(struct jobs *jobs, const struct job *job, char out[static LIMIT_STATUS + 1]);
+
+/* The present moment in the order of knowledge. */
+uint64_t jobs_mark(const struct jobs *jobs);
+#define JOBS_NOW UINT64_MAX /* said just now: newer than anything known */
+
+struct job_change {
+    struct job *job; /* NULL where the update was ignored: the job is gone, or the record is full */
+    bool created;
+    bool status_changed;             /* true for a created job too */
+    bool changed;                    /* the record differs */
+    char previous[LIMIT_STATUS + 1]; /* the status before; "" for a created job */
+};
+
+/*
+ * Applies what was said about a job as of `mark` (from jobs_mark before the request, or JOBS_NOW
+ * for the stream and for answers to commands). What is older than the job's last news only fills
+ * gaps. A job that is gone comes back only if `from_list` and the list was asked for after its end.
+ */
+void jobs_apply(struct jobs *jobs, const struct job_update *update, uint64_t mark, bool from_list,
+    int64_t now_unix_ms, struct job_change *change);
+
+/* Forgets the job and remembers that it is gone. Returns false if it was not known. */
+bool jobs_remove(struct jobs *jobs, const char *id);
+
+/* A complete list: begin, mark each listed id, then take out those that are missing. */
+void jobs_list_begin(struct jobs *jobs);
+void jobs_list_saw(struct jobs *jobs, const char *id);
+/* The next job that the list lacks and of which nothing was heard since `mark`; NULL at the end.
+ * The caller removes it before it asks again. */
+struct job *jobs_list_next_missing(struct jobs *jobs, uint64_t mark);
+
+/* The queue of jobs whose state topic is to be written; each stands in it at most once. */
+void jobs_set_unpublished(struct jobs *jobs, struct job *job);
+void jobs_set_published(struct jobs *jobs, struct job *job);
+struct job *jobs_next_unpublished(struct jobs *jobs);
+void jobs_set_cleared(struct job *job, bool cleared);
+
+/* In order of first sight. next(NULL) is the first. */
+struct job *jobs_next(const struct jobs *jobs, const struct job *job);
+
+/* Counts by state: the six, then the others that were seen. */
+size_t jobs_states(const struct jobs *jobs);
+const char *jobs_state_name(const struct jobs *jobs, size_t state);
+size_t jobs_state_count(const struct jobs *jobs, size_t state);
+
+#endif

@@ -1,0 +1,82 @@
+#ifndef JSON_H
+#define JSON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "buf.h"
+
+/*
+ * JSON as raw text: a strict scanner (RFC 8259) that finds an object's members and an array's
+ * elements without changing a byte of them, since a parse into doubles and back would. cJSON
+ * decodes the few strings that hold escapes. Pure; nothing here allocates for what it borrows.
+ */
+struct json_slice {
+    const char *at;
+    size_t length;
+};
+
+enum json_result {
+    JSON_OK,
+    JSON_END, /* of an array: no further element */
+    JSON_NOT_UTF8,
+    JSON_SYNTAX,     /* not JSON, or something behind it */
+    JSON_WRONG_TYPE, /* JSON, but not an object (or array) */
+    JSON_NUL,        /* holds \u0000: C strings, and many readers, would end there */
+    JSON_SURROGATE,  /* holds half of a surrogate pair: not text */
+    JSON_TOO_DEEP,   /* LIMIT_JSON_DEPTH */
+    JSON_TOO_MANY,   /* LIMIT_JSON_MEMBERS */
+};
+
+/* For a log line: "not valid UTF-8", "nested more than 128 levels deep", … */
+const char *json_result_text(enum json_result result);
+
+struct json_member {
+    struct json_slice name;  /* between the quotes, escapes as they stand */
+    struct json_slice value; /* from its first to its last byte */
+    bool escaped_name;       /* the name holds a backslash */
+};
+
+/* Members in the order of the text; of members with the same name only the last is kept, at the
+ * place of the first. Zero-initialise; the array is owned and used again by the next read. */
+struct json_object {
+    struct json_member *members;
+    size_t count;
+    size_t capacity;
+    struct json_slice duplicate; /* the first name that came twice; length 0 if none */
+};
+
+/* Slices point into `text`, which must outlive their use. On failure the count is 0. */
+enum json_result json_object_read(struct json_object *object, const char *text, size_t length);
+void json_object_clear(struct json_object *object);
+
+/* The member of that name (plain ASCII); NULL if there is none. Case counts. */
+const struct json_member *json_find(const struct json_object *object, const char *name);
+/* True where both names are the same once decoded. */
+bool json_same_name(const struct json_member *a, const struct json_member *b);
+bool json_name_is(const struct json_member *member, const char *name);
+
+/* Walks an array's elements. */
+struct json_array {
+    const char *at;
+    const char *end;
+    bool first;
+};
+
+enum json_result json_array_begin(struct json_array *array, const char *text, size_t length);
+/* JSON_OK and the next element's text; JSON_END behind the last, with nothing behind the array;
+ * anything else: the text is broken from here on. Elements are checked for syntax and depth only.
+ */
+enum json_result json_array_next(struct json_array *array, struct json_slice *element);
+
+bool json_is_string(struct json_slice value);
+bool json_is_number(struct json_slice value);
+bool json_is_null(struct json_slice value);
+/* Decodes a JSON string. Returns false, and appends nothing, if it is not one or does not fit. */
+bool json_decode_string(struct json_slice value, struct buf *out);
+
+/* Appends `text` as a JSON string with its quotes. The text must be valid UTF-8. */
+void json_append_string(struct buf *out, const char *text, size_t length);
+void json_append_slice(struct buf *out, struct json_slice slice);
+
+#endif

@@ -1,0 +1,70 @@
+#ifndef OUTBOX_H
+#define OUTBOX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Messages in order until they are acknowledged. After a lost connection sending starts again at
+ * the oldest that was not. Knows nothing of MQTT but what a message is. Pure; owns the bytes.
+ */
+struct outbox;
+
+enum { OUTBOX_NO_SLOT, OUTBOX_SLOTS = 8 };
+
+/* A message to be queued; borrowed for the call. */
+struct outbox_message {
+    const char *topic;
+    const void *payload;
+    size_t payload_length;
+    const void *correlation; /* NULL where there is none */
+    size_t correlation_length;
+    bool retain;
+    bool json;
+    /* Messages of the same slot (1 … OUTBOX_SLOTS - 1): a later one takes the place of one that
+     * has not been sent yet, since only the last value counts. */
+    unsigned slot;
+};
+
+struct outbox_entry {
+    uint64_t sequence; /* unique, rising */
+    char *topic;
+    char *payload;
+    size_t payload_length;
+    char *correlation;
+    size_t correlation_length;
+    bool retain;
+    bool json;
+    int64_t sent_ms; /* monotonic, of the last sending */
+    unsigned losses; /* connections that ended soon after this, the oldest in flight, was sent */
+};
+
+struct outbox *outbox_new(void);
+void outbox_free(struct outbox *outbox);
+
+/* Copies the message to the end of the queue. */
+void outbox_push(struct outbox *outbox, const struct outbox_message *message);
+/* The same, ahead of all that has not been sent. */
+void outbox_push_first(struct outbox *outbox, const struct outbox_message *message);
+
+/* The next entry to send, now counted as in flight; NULL if there is none. Borrowed until its
+ * acknowledgement. */
+const struct outbox_entry *outbox_send_next(struct outbox *outbox, int64_t now_ms);
+/* What outbox_send_next would give. */
+const struct outbox_entry *outbox_peek(const struct outbox *outbox);
+/* Puts the entry that outbox_send_next gave last back. */
+void outbox_unsend(struct outbox *outbox);
+/* Ends an entry in flight. Returns false for a sequence that is not in flight (a late one). If
+ * `topic` is not NULL it gets the entry's topic, which the caller frees. */
+bool outbox_acknowledge(struct outbox *outbox, uint64_t sequence, char **topic);
+/* The connection was lost: nothing is in flight any more, all is sent again from the oldest, which
+ * gets the blame (`losses`) if it had been sent less than OUTBOX_BLAME_MS before. */
+#define OUTBOX_BLAME_MS 2000
+void outbox_rewind(struct outbox *outbox, int64_t now_ms);
+
+size_t outbox_count(const struct outbox *outbox); /* waiting and in flight */
+size_t outbox_in_flight(const struct outbox *outbox);
+size_t outbox_bytes(const struct outbox *outbox); /* memory that the entries hold */
+
+#endif

@@ -1,0 +1,55 @@
+#ifndef TOPIC_H
+#define TOPIC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "buf.h"
+
+/*
+ * Job id <-> topic level, the names of all topics, and what an incoming topic asks for. Follows
+ * MQTT 5, section 4.7, and the contract's percent-encoding. Pure.
+ */
+
+/* What may be done with an id. */
+enum topic_id {
+    TOPIC_ID_REFUSED,    /* empty, too long, ".", "..", not UTF-8, or holds U+0000 */
+    TOPIC_ID_TOPIC_ONLY, /* may be published, never put into a URL */
+    TOPIC_ID_URL_SAFE,   /* only A-Z a-z 0-9 . _ ~ : @ - */
+};
+enum topic_id topic_classify_id(const char *id, size_t length);
+
+/* Appends the id as one topic level; injective, so that two ids never share a topic. */
+void topic_append_level(struct buf *out, const char *id, size_t length);
+/* Appends the id that a level stands for. False where an escape is broken; what was appended by
+ * then is to be dropped. */
+bool topic_decode_level(struct buf *out, const char *level, size_t length);
+
+/* Appends "<root>/jobs/<level of id>/<leaf>". */
+void topic_append_job(struct buf *out, const char *root, const char *id, const char *leaf);
+
+enum topic_kind {
+    TOPIC_OTHER,
+    TOPIC_BRIDGE_STATE,   /* <root>/bridge/state */
+    TOPIC_BRIDGE_JOBS,    /* <root>/bridge/jobs */
+    TOPIC_JOB_STATE,      /* <root>/jobs/<level>/state */
+    TOPIC_BRIDGE_COMMAND, /* <root>/bridge/command/<command> */
+    TOPIC_JOB_COMMAND,    /* <root>/jobs/<level>/command/<command> */
+};
+
+/* Parts are borrowed from the topic. */
+struct topic_parts {
+    enum topic_kind kind;
+    const char *level;
+    size_t level_length;
+    const char *command;
+    size_t command_length;
+};
+void topic_parse(struct topic_parts *parts, const char *root, const char *topic, size_t length);
+
+/* True where a requester may have answers sent to this Response Topic: a valid topic name outside
+ * of `$…`, the discovery prefix, the status topic and `<root>/`, except `<root>/response/…`. */
+bool topic_response_is_allowed(const char *root, const char *discovery_prefix,
+    const char *status_topic, const char *topic, size_t length);
+
+#endif

@@ -1,0 +1,51 @@
+#ifndef MQTTCONNECT_H
+#define MQTTCONNECT_H
+
+#include <MQTTAsync.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "error.h"
+
+/*
+ * The words of a connection attempt: from mqtt_options to paho's options, and from paho's codes to
+ * text for people. For mqttlink.c and mqtt.c only.
+ */
+struct mqtt_options;
+
+struct mqttconnect_address {
+    char uri[600]; /* as paho wants it */
+    bool tls;
+};
+
+/* mqtt, mqtts, ws or wss URL to paho's address. False and the error (ERROR_BROKER) for others. */
+bool mqttconnect_address(
+    const char *url, struct mqttconnect_address *address, struct error *error) NODISCARD;
+
+/* The callbacks that paho is to use, all with `context`. */
+struct mqttconnect_calls {
+    void *context;
+    MQTTAsync_onSuccess *on_success;
+    MQTTAsync_onFailure *on_failure;
+    MQTTAsync_onSuccess5 *on_success5;
+    MQTTAsync_onFailure5 *on_failure5;
+    int (*on_tls_error)(const char *text, size_t length, void *context);
+};
+
+/* Gives the attempt to paho, which copies everything. Returns paho's code. */
+int mqttconnect_start(MQTTAsync handle, const struct mqtt_options *options, bool tls,
+    const struct mqttconnect_calls *calls) NODISCARD;
+
+/* Most commands that paho may hold unsent: the window and a little. */
+int mqttconnect_queue(const struct mqtt_options *options);
+
+/* A failed attempt in words. `code` is paho's (negative) or the broker's (positive); `message` is
+ * paho's, may be NULL; `tls_text` is "" where OpenSSL said nothing. */
+void mqttconnect_describe(
+    int code, const char *message, const char *tls_text, char *out, size_t size);
+/* A reason code of MQTT 5, or a return code of MQTT 3.1.1, by name. Never NULL. */
+const char *mqttconnect_reason(int code);
+/* True where the broker's code is one that waiting alone will hardly mend. */
+bool mqttconnect_is_refusal(int code);
+
+#endif

@@ -1,0 +1,282 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "json.h"
+#include "limit.h"
+
+static enum json_result read_text(struct json_object *object, const char *text)
+{
+    return json_object_read(object, text, strlen(text));
+}
+
+static void assert_slice(struct json_slice slice, const char *text)
+{
+    assert_int_equal(slice.length, strlen(text));
+    assert_memory_equal(slice.at, text, slice.length);
+}
+
+static void test_json_keeps_values_byte_for_byte(void **state)
+{
+    (void)state;
+    struct json_object object = {0};
+    assert_int_equal(
+        read_text(&object, " { \"big\":12345678901234567890 ,\"dec\" : 1.10,"
+                           "\"n\":{\"a\" : [ 1 , -0.0e+5 ] },\"s\":\"\\u00e9\\n\"} \n"),
+        JSON_OK);
+    assert_int_equal(object.count, 4);
+    assert_slice(json_find(&object, "big")->value, "12345678901234567890");
+    assert_slice(json_find(&object, "dec")->value, "1.10");
+    assert_slice(json_find(&object, "n")->value, "{\"a\" : [ 1 , -0.0e+5 ] }");
+    assert_slice(json_find(&object, "s")->value, "\"\\u00e9\\n\"");
+    assert_null(json_find(&object, "Big"));
+    json_object_clear(&object);
+}
+
+static void test_json_refuses_what_is_not_strictly_json(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        enum json_result result;
+    } cases[] = {
+        {"", JSON_SYNTAX},
+        {"  ", JSON_SYNTAX},
+        {"{", JSON_SYNTAX},
+        {"{\"a\":1", JSON_SYNTAX},
+        {"{\"a\":1}x", JSON_SYNTAX},
+        {"{\"a\":1,}", JSON_SYNTAX},
+        {"{,}", JSON_SYNTAX},
+        {"{\"a\" 1}", JSON_SYNTAX},
+        {"{a:1}", JSON_SYNTAX},
+        {"{'a':1}", JSON_SYNTAX},
+        {"{\"a\":01}", JSON_SYNTAX},
+        {"{\"a\":1.}", JSON_SYNTAX},
+        {"{\"a\":.5}", JSON_SYNTAX},
+        {"{\"a\":+1}", JSON_SYNTAX},
+        {"{\"a\":1e}", JSON_SYNTAX},
+        {"{\"a\":-}", JSON_SYNTAX},
+        {"{\"a\":NaN}", JSON_SYNTAX},
+        {"{\"a\":Infinity}", JSON_SYNTAX},
+        {"{\"a\":tru}", JSON_SYNTAX},
+        {"{\"a\":\"\t\"}", JSON_SYNTAX},
+        {"{\"a\":\"\\x\"}", JSON_SYNTAX},
+        {"{\"a\":\"\\u12g4\"}", JSON_SYNTAX},
+        {"{\"a\":\"\\", JSON_SYNTAX},
+        {"{\"a\":\"\\u12", JSON_SYNTAX},
+        {"{\"a\":[1 2]}", JSON_SYNTAX},
+        {"{\"a\":[1}]", JSON_SYNTAX},
+        {"{\"a\":[1]]}", JSON_SYNTAX},
+        {"{\"a\":/* no */1}", JSON_SYNTAX},
+        {"\xef\xbb\xbf{}", JSON_SYNTAX},
+        {"[]", JSON_WRONG_TYPE},
+        {"null", JSON_WRONG_TYPE},
+        {"\"x\"", JSON_WRONG_TYPE},
+        {"42", JSON_WRONG_TYPE},
+        {"{\"a\":\"\xff\"}", JSON_NOT_UTF8},
+        {"{\"a\":\"\\u0000\"}", JSON_NUL},
+        {"{\"a\\u0000\":1}", JSON_NUL},
+        {"{\"a\":{\"b\":\"x\\u0000\"}}", JSON_NUL},
+        {"{\"a\":\"\\ud83d\"}", JSON_SURROGATE},
+        {"{\"a\":\"\\ud83d\\u0041\"}", JSON_SURROGATE},
+        {"{\"a\":\"\\ude00\"}", JSON_SURROGATE},
+        {"{\"a\":\"\\ud83d\\ud83d\\ude00\"}", JSON_SURROGATE},
+        {"{\"a\":\"\\ud83d\\ude00\"}", JSON_OK},
+        {"{}", JSON_OK},
+        {"{\"a\":[]}", JSON_OK},
+        {"{\"a\":{}}", JSON_OK},
+        {"{\"a\":[{},[],[{}]]}", JSON_OK},
+        {"{\"a\":-1.5E-7,\"b\":[true,false,null]}", JSON_OK},
+    };
+    struct json_object object = {0};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (read_text(&object, cases[i].text) != cases[i].result)
+            fail_msg("%s: %s", cases[i].text, json_result_text(read_text(&object, cases[i].text)));
+    json_object_clear(&object);
+}
+
+static void test_json_refuses_a_nul_byte(void **state)
+{
+    (void)state;
+    struct json_object object = {0};
+    assert_int_equal(json_object_read(&object, "{\"a\":\"x\0y\"}", 11), JSON_SYNTAX);
+    assert_int_equal(json_object_read(&object, "{}\0", 3), JSON_SYNTAX);
+    json_object_clear(&object);
+}
+
+/* Every prefix of a good text is refused, and none is read beyond its end (the sanitizer watches).
+ */
+static void test_json_refuses_every_prefix(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"a\":[1,2.5e3,\"\\ud83d\\ude00\\n\",{\"b\":null}],\"c\":\"d\"}";
+    struct json_object object = {0};
+    for (size_t length = 0; length < sizeof text - 1; length++) {
+        char *copy = malloc(length + 1);
+        assert_non_null(copy);
+        memcpy(copy, text, length);
+        assert_int_equal(json_object_read(&object, copy, length), JSON_SYNTAX);
+        free(copy);
+    }
+    assert_int_equal(read_text(&object, text), JSON_OK);
+    json_object_clear(&object);
+}
+
+static char *nested(size_t depth)
+{
+    char *text = malloc(6 + 2 * depth);
+    assert_non_null(text);
+    memcpy(text, "{\"a\":", 5);
+    memset(text + 5, '[', depth);
+    memset(text + 5 + depth, ']', depth);
+    text[5 + 2 * depth] = '}';
+    return text;
+}
+
+static void test_json_limits_depth(void **state)
+{
+    (void)state;
+    struct json_object object = {0};
+    char *text = nested(LIMIT_JSON_DEPTH);
+    assert_int_equal(json_object_read(&object, text, 6 + 2 * LIMIT_JSON_DEPTH), JSON_OK);
+    free(text);
+    text = nested(LIMIT_JSON_DEPTH + 1);
+    assert_int_equal(json_object_read(&object, text, 8 + 2 * LIMIT_JSON_DEPTH), JSON_TOO_DEEP);
+    free(text);
+    text = nested(500000);
+    assert_int_equal(json_object_read(&object, text, 1000006), JSON_TOO_DEEP);
+    free(text);
+    json_object_clear(&object);
+}
+
+static void test_json_limits_members(void **state)
+{
+    (void)state;
+    struct buf text;
+    struct json_object object = {0};
+    buf_init(&text, LIMIT_EVENT);
+    buf_append_text(&text, "{\"m\":0");
+    for (int i = 1; i < LIMIT_JSON_MEMBERS; i++)
+        buf_printf(&text, ",\"m%d\":%d", i, i);
+    size_t full = text.length;
+    buf_append_char(&text, '}');
+    assert_int_equal(json_object_read(&object, text.data, text.length), JSON_OK);
+    assert_int_equal(object.count, LIMIT_JSON_MEMBERS);
+    text.length = full;
+    buf_append_text(&text, ",\"one more\":1}");
+    assert_int_equal(json_object_read(&object, text.data, text.length), JSON_TOO_MANY);
+    buf_clear(&text);
+    json_object_clear(&object);
+}
+
+static void test_json_keeps_the_last_of_equal_names_at_the_first_place(void **state)
+{
+    (void)state;
+    struct json_object object = {0};
+    assert_int_equal(read_text(&object, "{\"a\":1,\"b\":2,\"\\u0061\":3,\"A\":4}"), JSON_OK);
+    assert_int_equal(object.count, 3);
+    assert_slice(object.members[0].value, "3");
+    assert_slice(object.duplicate, "\\u0061");
+    json_object_clear(&object);
+}
+
+static void test_json_finds_a_name_that_is_escaped(void **state)
+{
+    (void)state;
+    struct json_object object = {0};
+    assert_int_equal(read_text(&object, "{\"job\\u005fid\":\"x\"}"), JSON_OK);
+    assert_non_null(json_find(&object, "job_id"));
+    json_object_clear(&object);
+}
+
+static size_t count_elements(const char *text, enum json_result *result)
+{
+    struct json_array array;
+    struct json_slice element;
+    size_t count = 0;
+    *result = json_array_begin(&array, text, strlen(text));
+    while (*result == JSON_OK && (*result = json_array_next(&array, &element)) == JSON_OK)
+        count++;
+    return count;
+}
+
+static void test_json_array_gives_each_element_and_tells_a_whole_from_a_broken_one(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t count;
+        enum json_result result;
+    } cases[] = {
+        {"[]", 0, JSON_END},
+        {" [ ] ", 0, JSON_END},
+        {"[1, {\"a\":[2]} ,\"x\"]", 3, JSON_END},
+        {"[1,2", 2, JSON_SYNTAX},
+        {"[1,2,", 2, JSON_SYNTAX},
+        {"[1,2,]", 2, JSON_SYNTAX},
+        {"[,1]", 0, JSON_SYNTAX},
+        {"[1 2]", 1, JSON_SYNTAX},
+        {"[1]x", 1, JSON_SYNTAX},
+        {"{\"jobs\":[]}", 0, JSON_WRONG_TYPE},
+        {"", 0, JSON_SYNTAX},
+        {"<html>", 0, JSON_SYNTAX},
+        {"[{\"a\":\"\\u0000\"},{}]", 2, JSON_END},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        enum json_result result;
+        size_t count = count_elements(cases[i].text, &result);
+        if (count != cases[i].count || result != cases[i].result)
+            fail_msg("%s: %zu elements, %s", cases[i].text, count, json_result_text(result));
+    }
+}
+
+static void test_json_decodes_strings(void **state)
+{
+    (void)state;
+    struct buf out;
+    buf_init(&out, 64);
+    assert_true(json_decode_string((struct json_slice){"\"plain\"", 7}, &out));
+    assert_string_equal(out.data, "plain");
+    buf_reset(&out);
+    assert_true(json_decode_string((struct json_slice){"\"\\ud83d\\ude00\\\"\\/\"", 18}, &out));
+    assert_string_equal(out.data, "\xf0\x9f\x98\x80\"/");
+    assert_false(json_decode_string((struct json_slice){"12", 2}, &out));
+    buf_clear(&out);
+}
+
+static void test_json_writes_strings_that_it_reads_back(void **state)
+{
+    (void)state;
+    static const char text[] = "a\"b\\c\n\t\x01\x7f\xc3\xa9 end";
+    struct buf written, read;
+    buf_init(&written, 256);
+    buf_init(&read, 256);
+    json_append_string(&written, text, sizeof text - 1);
+    assert_true(json_decode_string((struct json_slice){written.data, written.length}, &read));
+    assert_string_equal(read.data, text);
+    buf_clear(&written);
+    buf_clear(&read);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_json_keeps_values_byte_for_byte),
+        cmocka_unit_test(test_json_refuses_what_is_not_strictly_json),
+        cmocka_unit_test(test_json_refuses_a_nul_byte),
+        cmocka_unit_test(test_json_refuses_every_prefix),
+        cmocka_unit_test(test_json_limits_depth),
+        cmocka_unit_test(test_json_limits_members),
+        cmocka_unit_test(test_json_keeps_the_last_of_equal_names_at_the_first_place),
+        cmocka_unit_test(test_json_finds_a_name_that_is_escaped),
+        cmocka_unit_test(test_json_array_gives_each_element_and_tells_a_whole_from_a_broken_one),
+        cmocka_unit_test(test_json_decodes_strings),
+        cmocka_unit_test(test_json_writes_strings_that_it_reads_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,167 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "limit.h"
+#include "topic.h"
+
+/* An id with its length (it may hold NUL), its level and what it may be used for. */
+static const struct {
+    const char *id;
+    size_t length;
+    const char *level;
+    enum topic_id class;
+} ids[] = {
+    {"job_abc123", 10, "job_abc123", TOPIC_ID_URL_SAFE},
+    {"A.b_c~d:e@f-9", 13, "A.b_c~d:e@f-9", TOPIC_ID_URL_SAFE},
+    {"...", 3, "...", TOPIC_ID_URL_SAFE},
+    {"a/b", 3, "a%2Fb", TOPIC_ID_TOPIC_ONLY},
+    {"+", 1, "%2B", TOPIC_ID_TOPIC_ONLY},
+    {"#", 1, "%23", TOPIC_ID_TOPIC_ONLY},
+    {"a%2Fb", 5, "a%252Fb", TOPIC_ID_TOPIC_ONLY},
+    {"$SYS", 4, "%24SYS", TOPIC_ID_TOPIC_ONLY},
+    {"a$b", 3, "a$b", TOPIC_ID_TOPIC_ONLY},
+    {"a b", 3, "a b", TOPIC_ID_TOPIC_ONLY},
+    {"a?b=c", 5, "a?b=c", TOPIC_ID_TOPIC_ONLY},
+    {"\n", 1, "%0A", TOPIC_ID_TOPIC_ONLY},
+    {"\x7f", 1, "%7F", TOPIC_ID_TOPIC_ONLY},
+    {"\xc2\x85", 2, "%C2%85", TOPIC_ID_TOPIC_ONLY},
+    {"\xef\xbf\xbe", 3, "%EF%BF%BE", TOPIC_ID_TOPIC_ONLY},
+    {"\xf0\x9f\xa7\xac", 4, "\xf0\x9f\xa7\xac", TOPIC_ID_TOPIC_ONLY},
+    {"\xc3\xa9", 2, "\xc3\xa9", TOPIC_ID_TOPIC_ONLY},
+    {"", 0, NULL, TOPIC_ID_REFUSED},
+    {".", 1, NULL, TOPIC_ID_REFUSED},
+    {"..", 2, NULL, TOPIC_ID_REFUSED},
+    {"a\0b", 3, NULL, TOPIC_ID_REFUSED},
+    {"\xff", 1, NULL, TOPIC_ID_REFUSED},
+    {"\xed\xa0\x80", 3, NULL, TOPIC_ID_REFUSED},
+};
+
+static void test_topic_level_and_id_are_each_others_inverse(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+        struct buf level, id;
+        assert_int_equal(topic_classify_id(ids[i].id, ids[i].length), ids[i].class);
+        if (ids[i].class == TOPIC_ID_REFUSED)
+            continue;
+        buf_init(&level, 1024);
+        buf_init(&id, 1024);
+        topic_append_level(&level, ids[i].id, ids[i].length);
+        assert_string_equal(level.data, ids[i].level);
+        assert_true(topic_decode_level(&id, level.data, level.length));
+        assert_int_equal(id.length, ids[i].length);
+        assert_memory_equal(id.data, ids[i].id, id.length);
+        buf_clear(&level);
+        buf_clear(&id);
+    }
+}
+
+static void test_topic_refuses_ids_of_more_than_128_bytes(void **state)
+{
+    (void)state;
+    char id[LIMIT_JOB_ID + 1];
+    memset(id, 'x', sizeof id);
+    assert_int_equal(topic_classify_id(id, LIMIT_JOB_ID), TOPIC_ID_URL_SAFE);
+    assert_int_equal(topic_classify_id(id, LIMIT_JOB_ID + 1), TOPIC_ID_REFUSED);
+}
+
+static void test_topic_refuses_broken_escapes(void **state)
+{
+    (void)state;
+    static const char *const broken[] = {"%", "%2", "a%", "%zz", "%2g", "%%41", "a%4"};
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
+        struct buf id;
+        buf_init(&id, 64);
+        assert_false(topic_decode_level(&id, broken[i], strlen(broken[i])));
+        buf_clear(&id);
+    }
+}
+
+static void test_topic_recognises_what_comes_in(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *topic;
+        enum topic_kind kind;
+        const char *level, *command;
+    } cases[] = {
+        {"lab/aiva/bridge/state", TOPIC_BRIDGE_STATE, "", ""},
+        {"lab/aiva/bridge/jobs", TOPIC_BRIDGE_JOBS, "", ""},
+        {"lab/aiva/bridge/command/refresh", TOPIC_BRIDGE_COMMAND, "", "refresh"},
+        {"lab/aiva/bridge/command/", TOPIC_BRIDGE_COMMAND, "", ""},
+        {"lab/aiva/jobs/j1/state", TOPIC_JOB_STATE, "j1", ""},
+        {"lab/aiva/jobs//state", TOPIC_JOB_STATE, "", ""},
+        {"lab/aiva/jobs/a%2Fb/command/cancel", TOPIC_JOB_COMMAND, "a%2Fb", "cancel"},
+        {"lab/aiva/jobs/j1/command/a/b", TOPIC_JOB_COMMAND, "j1", "a/b"},
+        {"lab/aiva/jobs/j1/result", TOPIC_OTHER, "", ""},
+        {"lab/aiva/jobs/j1", TOPIC_OTHER, "", ""},
+        {"lab/aiva/jobs/", TOPIC_OTHER, "", ""},
+        {"lab/aiva", TOPIC_OTHER, "", ""},
+        {"lab/aivax/bridge/state", TOPIC_OTHER, "", ""},
+        {"aiva/bridge/state", TOPIC_OTHER, "", ""},
+        {"", TOPIC_OTHER, "", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct topic_parts parts;
+        topic_parse(&parts, "lab/aiva", cases[i].topic, strlen(cases[i].topic));
+        if (parts.kind != cases[i].kind || parts.level_length != strlen(cases[i].level) ||
+            parts.command_length != strlen(cases[i].command))
+            fail_msg("%s: kind %d", cases[i].topic, (int)parts.kind);
+        if (parts.command_length > 0)
+            assert_memory_equal(parts.command, cases[i].command, parts.command_length);
+    }
+}
+
+static void test_topic_lets_nobody_speak_in_the_bridges_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *topic;
+        bool allowed;
+    } cases[] = {
+        {"my/reply", true},
+        {"aiva/response/me", true},
+        {"aivax/reply", true},
+        {"homeassistants/x", true},
+        {"aiva", false},
+        {"aiva/response", false},
+        {"aiva/response/", false},
+        {"aiva/bridge/state", false},
+        {"aiva/jobs/j1/state", false},
+        {"aiva/jobs/j1/command/delete", false},
+        {"aiva/responses/x", false},
+        {"homeassistant/device/x/config", false},
+        {"homeassistant", false},
+        {"ha/birth", false},
+        {"$SYS/x", false},
+        {"$share/g/x", false},
+        {"a/+/b", false},
+        {"a/#", false},
+        {"", false},
+        {"a\x01", false},
+        {"a\xff", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (topic_response_is_allowed("aiva", "homeassistant", "ha/birth", cases[i].topic,
+                strlen(cases[i].topic)) != cases[i].allowed)
+            fail_msg("%s", cases[i].topic);
+    assert_false(topic_response_is_allowed("aiva", "homeassistant", "ha/birth", "a\0b", 3));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_topic_level_and_id_are_each_others_inverse),
+        cmocka_unit_test(test_topic_refuses_ids_of_more_than_128_bytes),
+        cmocka_unit_test(test_topic_refuses_broken_escapes),
+        cmocka_unit_test(test_topic_recognises_what_comes_in),
+        cmocka_unit_test(test_topic_lets_nobody_speak_in_the_bridges_name),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
