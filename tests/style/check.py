@@ -14,12 +14,12 @@ ROOT = Path(__file__).resolve().parents[2]
 LAYERS = ["base", "core", "io", "app"]  # each may include its own headers and those to its left
 LONGEST_FUNCTION = 60
 
-# Headers of libraries, and where alone they may be included.
+# Headers of libraries, and the layer that alone may include them.
 FENCED_HEADERS = {
-    r"curl/.*|curl\.h": "bridge/io/",
-    r"MQTTAsync\.h|MQTTClient\.h|MQTTProperties\.h|MQTTReasonCodes\.h": "bridge/io/",
-    r"microhttpd\.h|systemd/.*": "bridge/io/",
-    r"cjson/.*|cJSON\.h": "bridge/core/",
+    r"curl/.*|curl\.h": "io",
+    r"MQTTAsync\.h|MQTTClient\.h|MQTTProperties\.h|MQTTReasonCodes\.h": "io",
+    r"microhttpd\.h|systemd/.*": "io",
+    r"cjson/.*|cJSON\.h": "core",
 }
 
 OUTPUT = r"printf|fprintf|vprintf|vfprintf|dprintf|vdprintf|puts|fputs|putchar|fputc|putc|perror|fwrite"
@@ -36,6 +36,11 @@ ALLOWED_ALLOCATION = {
     "bridge/base/buf.c": "sizes that the network chooses, capped",
 }
 
+# core does not log; log.h also has the names of levels and formats.
+ALLOWED_LOG_IN_CORE = {
+    "bridge/core/config_table.c": "the settings log.level and log.format",
+}
+
 # Functions that end in tears, and what to use.
 BANNED = {
     r"gets|strcpy|strcat|sprintf|vsprintf": "snprintf or buf_printf",
@@ -47,6 +52,7 @@ BANNED = {
 EXIT = r"exit|_exit|quick_exit|abort"
 ALLOWED_EXIT = {
     "bridge/base/mem.c": "no memory",
+    "bridge/core/jobs.c": "no memory for uthash, which asks its user to end the program",
     "bridge/main.c": "turns an error into the exit code",
 }
 
@@ -87,8 +93,8 @@ def readme_with_settings():
     readme = (ROOT / "README.md").read_text()
     settings = (ROOT / "config/settings.md").read_text()
     tables = re.sub("^## ", "### ", settings[settings.index("\n## ") + 1:], flags=re.M).strip()
-    markers = r"(<!-- settings -->\n).*(\n<!-- /settings -->)"
-    return readme, re.sub(markers, lambda m: m.group(1) + tables + m.group(2), readme, flags=re.S)
+    markers = r"(<!-- settings -->\n).*(<!-- /settings -->)"
+    return readme, re.sub(markers, lambda m: f"{m.group(1)}{tables}\n{m.group(2)}", readme, flags=re.S)
 
 
 def fix(sources):
@@ -125,10 +131,10 @@ class Checker:
             target = self.headers.get(Path(name).name)
             if layer and target and LAYERS.index(target) > LAYERS.index(layer):
                 self.report(path, line, f"{layer} must not know {name} of {target}, a layer above it")
-            if layer == "core" and name == "log.h":
+            if layer == "core" and name == "log.h" and path not in ALLOWED_LOG_IN_CORE:
                 self.report(path, line, "core does not log: it returns what happened")
             for pattern, home in FENCED_HEADERS.items():
-                if layer and re.fullmatch(pattern, name) and not path.startswith(home):
+                if layer and re.fullmatch(pattern, name) and layer != home:
                     self.report(path, line, f"{name} is included in {home} alone")
 
     def check_calls(self, path, code):
