@@ -5,19 +5,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "acl.h"
 #include "bridge.h"
 #include "check.h"
 #include "config.h"
+#include "limit.h"
+#include "mem.h"
 #include "version.h"
 
 #define LOG_TAG "main"
 #include "log.h"
-
-#define CONFIG_FILE_LIMIT (1024 * 1024)
 
 enum action { ACTION_RUN, ACTION_CHECK, ACTION_HEALTHCHECK, ACTION_PRINT_ACL };
 
@@ -68,20 +67,20 @@ static int report(const struct error *error)
 
 /* ---- The configuration's sources */
 
-static bool read_whole(int fd, struct buf *out, struct error *error)
+/* In one piece: a buffer that grows leaves copies of a secret behind. */
+static bool read_whole(int fd, char *bytes, size_t size, size_t *length, struct error *error)
 {
-    char chunk[4096];
-    ssize_t got;
-    while ((got = read(fd, chunk, sizeof chunk)) != 0) {
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
+    *length = 0;
+    while (*length < size) {
+        ssize_t got = read(fd, bytes + *length, size - *length);
+        if (got == 0)
+            return true;
+        if (got < 0 && errno != EINTR)
             return error_set(error, ERROR_USAGE, "%s", strerror(errno));
-        if (!buf_append(out, chunk, (size_t)got))
-            return error_set(error, ERROR_USAGE, "longer than %zu bytes", out->limit);
+        if (got > 0)
+            *length += (size_t)got;
     }
-    explicit_bzero(chunk, sizeof chunk);
-    return true;
+    return error_set(error, ERROR_USAGE, "longer than %zu bytes", size - 1);
 }
 
 static bool read_file(void *ctx, const char *path, struct buf *out, struct error *error)
@@ -90,7 +89,11 @@ static bool read_file(void *ctx, const char *path, struct buf *out, struct error
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return error_set(error, ERROR_USAGE, "%s", strerror(errno));
-    bool done = read_whole(fd, out, error);
+    size_t size = out->limit + 1, length;
+    char *bytes = xcalloc(1, size);
+    bool done = read_whole(fd, bytes, size, &length, error) && buf_append(out, bytes, length);
+    explicit_bzero(bytes, length);
+    free(bytes);
     close(fd);
     return done;
 }
@@ -106,7 +109,7 @@ static const char *environment(void *ctx, const char *name)
 static int print_acl(const struct config *config)
 {
     struct buf rules;
-    buf_init(&rules, CONFIG_FILE_LIMIT);
+    buf_init(&rules, LIMIT_CONFIG);
     acl_write(&rules, config->mqtt.username, config->mqtt.topic, config->homeassistant.enabled,
         config->homeassistant.prefix, config->homeassistant.status_topic);
     fwrite(rules.data, 1, rules.length, stdout);
@@ -149,7 +152,7 @@ static int run(const struct options *options)
     struct error error = {.class = ERROR_NONE};
     struct config_source source = {.environment = environment, .read_file = read_file};
     struct buf text;
-    buf_init(&text, CONFIG_FILE_LIMIT);
+    buf_init(&text, LIMIT_CONFIG);
     if (options->config_file) {
         if (!read_file(NULL, options->config_file, &text, &error)) {
             error_wrap(&error, "%s", options->config_file);

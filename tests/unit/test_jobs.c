@@ -1,0 +1,311 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "jobs.h"
+
+struct fixture {
+    struct job_hidden hidden;
+    struct jobs *jobs;
+    struct job_update update;
+    struct job_change change;
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    if (!f)
+        return -1;
+    f->jobs = jobs_new(&f->hidden);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    jobs_free(f->jobs);
+    job_update_clear(&f->update);
+    free(f);
+    return 0;
+}
+
+static void say(struct fixture *f, const char *text, uint64_t mark, bool from_list)
+{
+    assert_int_equal(job_update_read(&f->update, text, strlen(text)), JOB_UPDATE_OK);
+    jobs_apply(f->jobs, &f->update, mark, from_list, 1000, &f->change);
+}
+
+static void stream_says(struct fixture *f, const char *text)
+{
+    say(f, text, JOBS_NOW, false);
+}
+
+static void list_says(struct fixture *f, const char *text, uint64_t mark)
+{
+    say(f, text, mark, true);
+}
+
+static void assert_record(struct fixture *f, const char *id, const char *text)
+{
+    struct job *job = jobs_find(f->jobs, id);
+    assert_non_null(job);
+    assert_string_equal(job->text, text);
+}
+
+static void test_jobs_merge_keeps_members_until_the_upstream_says_otherwise(void **state)
+{
+    struct fixture *f = *state;
+    list_says(f,
+        "{\"job_id\":\"a\",\"status\":\"queued\",\"sample_name\":\"P1\",\"big\":"
+        "12345678901234567890}",
+        0);
+    assert_true(f->change.created && f->change.status_changed && f->change.changed);
+    assert_string_equal(f->change.previous, "");
+    stream_says(
+        f, "{\"job_id\":\"a\",\"status\":\"processing\",\"progress\":1.50,\"message\":\"m\"}");
+    assert_string_equal(f->change.previous, "queued");
+    assert_record(f, "a",
+        "{\"job_id\":\"a\",\"status\":\"processing\",\"sample_name\":\"P1\","
+        "\"big\":12345678901234567890,\"progress\":1.50,\"message\":\"m\"}");
+}
+
+static void test_jobs_merge_drops_progress_and_message_with_their_status(void **state)
+{
+    struct fixture *f = *state;
+    stream_says(
+        f, "{\"job_id\":\"a\",\"status\":\"processing\",\"progress\":45,\"message\":\"m\"}");
+    stream_says(f, "{\"job_id\":\"a\",\"status\":\"processing\",\"progress\":46}");
+    assert_false(f->change.status_changed);
+    assert_record(
+        f, "a", "{\"job_id\":\"a\",\"status\":\"processing\",\"progress\":46,\"message\":\"m\"}");
+    stream_says(f, "{\"job_id\":\"a\",\"status\":\"failed\"}");
+    assert_record(f, "a", "{\"job_id\":\"a\",\"status\":\"failed\"}");
+}
+
+static void test_jobs_show_100_for_completed_without_progress(void **state)
+{
+    struct fixture *f = *state;
+    stream_says(f, "{\"job_id\":\"a\",\"status\":\"completed\"}");
+    assert_record(f, "a", "{\"job_id\":\"a\",\"status\":\"completed\",\"progress\":100}");
+    stream_says(f, "{\"job_id\":\"b\",\"status\":\"completed\",\"progress\":99.5}");
+    assert_record(f, "b", "{\"job_id\":\"b\",\"status\":\"completed\",\"progress\":99.5}");
+    stream_says(f, "{\"job_id\":\"c\",\"status\":\"completed\",\"progress\":null}");
+    assert_record(f, "c", "{\"job_id\":\"c\",\"status\":\"completed\",\"progress\":100}");
+    list_says(f, "{\"job_id\":\"b\",\"status\":\"completed\"}", jobs_mark(f->jobs));
+    assert_record(f, "b", "{\"job_id\":\"b\",\"status\":\"completed\",\"progress\":99.5}");
+}
+
+static void test_jobs_hide_members_whatever_their_spelling(void **state)
+{
+    struct fixture *f = *state;
+    char *names[] = {"sample_name", "progress"};
+    f->hidden = (struct job_hidden){names, 2};
+    stream_says(f, "{\"job_id\":\"a\",\"status\":\"completed\",\"sample_n\\u0061me\":\"P1\","
+                   "\"observed_at\":\"x\",\"n\":{\"sample_name\":1}}");
+    assert_record(f, "a", "{\"job_id\":\"a\",\"status\":\"completed\",\"n\":{\"sample_name\":1}}");
+}
+
+static void test_jobs_let_nothing_older_overwrite_the_stream(void **state)
+{
+    struct fixture *f = *state;
+    list_says(f, "{\"job_id\":\"a\",\"status\":\"queued\"}", 0);
+    uint64_t mark = jobs_mark(f->jobs);
+    stream_says(f, "{\"job_id\":\"a\",\"status\":\"completed\",\"message\":\"done\"}");
+    list_says(f,
+        "{\"job_id\":\"a\",\"status\":\"processing\",\"sample_name\":\"P1\",\"progress\":7,"
+        "\"message\":\"old\"}",
+        mark);
+    assert_false(f->change.status_changed);
+    assert_true(f->change.changed);
+    assert_record(f, "a",
+        "{\"job_id\":\"a\",\"status\":\"completed\",\"message\":\"done\",\"progress\":100,\"sample_"
+        "name\":\"P1\"}");
+    list_says(f, "{\"job_id\":\"a\",\"status\":\"cancelled\"}", jobs_mark(f->jobs));
+    assert_string_equal(f->change.previous, "completed");
+}
+
+static void test_jobs_that_a_list_lacks_are_missing_unless_heard_of_since(void **state)
+{
+    struct fixture *f = *state;
+    const char *const texts[] = {"{\"job_id\":\"a\",\"status\":\"queued\"}",
+        "{\"job_id\":\"b\",\"status\":\"queued\"}", "{\"job_id\":\"c\",\"status\":\"queued\"}",
+        "{\"job_id\":\"d\",\"status\":\"queued\"}"};
+    for (int i = 0; i < 4; i++)
+        list_says(f, texts[i], 0);
+    uint64_t mark = jobs_mark(f->jobs);
+    stream_says(f, texts[1]);
+    jobs_list_begin(f->jobs);
+    jobs_list_saw(f->jobs, "c");
+    struct job *job;
+    char gone[8] = "";
+    while ((job = jobs_list_next_missing(f->jobs, mark))) {
+        strcat(gone, job->id);
+        assert_true(jobs_remove(f->jobs, gone + strlen(gone) - 1));
+    }
+    assert_string_equal(gone, "ad");
+    assert_int_equal(jobs_count(f->jobs), 2);
+}
+
+static void test_jobs_that_are_gone_come_back_only_by_a_later_list(void **state)
+{
+    struct fixture *f = *state;
+    static const char text[] = "{\"job_id\":\"a\",\"status\":\"queued\"}";
+    stream_says(f, text);
+    uint64_t before = jobs_mark(f->jobs);
+    assert_true(jobs_remove(f->jobs, "a"));
+    assert_false(jobs_remove(f->jobs, "a"));
+    stream_says(f, text);
+    assert_null(f->change.job);
+    list_says(f, text, before);
+    assert_null(f->change.job);
+    list_says(f, text, jobs_mark(f->jobs));
+    assert_true(f->change.created);
+    stream_says(f, text);
+    assert_non_null(f->change.job);
+}
+
+static void test_jobs_count_by_state_also_unknown_ones(void **state)
+{
+    struct fixture *f = *state;
+    stream_says(f, "{\"job_id\":\"a\",\"status\":\"queued\"}");
+    stream_says(f, "{\"job_id\":\"b\",\"status\":\"archived\"}");
+    stream_says(f, "{\"job_id\":\"a\",\"status\":\"archived\"}");
+    assert_int_equal(jobs_states(f->jobs), JOB_STATUS_DOCUMENTED + 1);
+    assert_string_equal(jobs_state_name(f->jobs, JOB_STATUS_DOCUMENTED), "archived");
+    assert_int_equal(jobs_state_count(f->jobs, JOB_STATUS_DOCUMENTED), 2);
+    assert_int_equal(jobs_state_count(f->jobs, JOB_QUEUED), 0);
+    assert_false(job_has_ended(jobs_find(f->jobs, "a")));
+}
+
+static void test_jobs_survive_more_unknown_states_than_they_count(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 0; i < 2 * LIMIT_UNKNOWN_STATES; i++) {
+        char text[64];
+        snprintf(text, sizeof text, "{\"job_id\":\"a\",\"status\":\"s%d\"}", i);
+        stream_says(f, text);
+        assert_true(f->change.status_changed);
+    }
+    char previous[16];
+    snprintf(previous, sizeof previous, "s%d", 2 * LIMIT_UNKNOWN_STATES - 2);
+    assert_string_equal(f->change.previous, previous);
+    assert_int_equal(jobs_states(f->jobs), JOB_STATUS_DOCUMENTED + LIMIT_UNKNOWN_STATES);
+    stream_says(f, "{\"job_id\":\"a\",\"status\":\"queued\"}");
+    assert_int_equal(jobs_state_count(f->jobs, JOB_QUEUED), 1);
+}
+
+static void test_jobs_know_when_a_job_ended(void **state)
+{
+    struct fixture *f = *state;
+    list_says(
+        f, "{\"job_id\":\"a\",\"status\":\"failed\",\"completed_at\":\"1970-01-01T00:00:07Z\"}", 0);
+    assert_int_equal(jobs_find(f->jobs, "a")->ended_ms, 7000);
+    stream_says(f, "{\"job_id\":\"b\",\"status\":\"failed\"}");
+    assert_int_equal(jobs_find(f->jobs, "b")->ended_ms, 1000);
+    stream_says(f, "{\"job_id\":\"b\",\"status\":\"queued\"}");
+    assert_int_equal(jobs_find(f->jobs, "b")->ended_ms, 0);
+}
+
+static void test_jobs_stand_in_the_queue_once(void **state)
+{
+    struct fixture *f = *state;
+    stream_says(f, "{\"job_id\":\"a\",\"status\":\"queued\"}");
+    stream_says(f, "{\"job_id\":\"b\",\"status\":\"queued\"}");
+    struct job *a = jobs_find(f->jobs, "a"), *b = jobs_find(f->jobs, "b");
+    jobs_set_unpublished(f->jobs, b);
+    jobs_set_unpublished(f->jobs, a);
+    jobs_set_unpublished(f->jobs, b);
+    assert_ptr_equal(jobs_next_unpublished(f->jobs), b);
+    jobs_set_published(f->jobs, b);
+    jobs_set_published(f->jobs, b);
+    assert_ptr_equal(jobs_next_unpublished(f->jobs), a);
+    assert_true(jobs_remove(f->jobs, "a"));
+    assert_null(jobs_next_unpublished(f->jobs));
+}
+
+static void test_jobs_updates_that_cannot_be_used_are_told_apart(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *text;
+        enum job_update_result result;
+    } cases[] = {
+        {"{\"job_id\":\"a\",\"status\":\"queued\"}", JOB_UPDATE_OK},
+        {"{\"status\":\"queued\",\"job_id\":\"\\u0061\"}", JOB_UPDATE_OK},
+        {"no", JOB_UPDATE_NOT_JSON},
+        {"[]", JOB_UPDATE_NOT_JSON},
+        {"{}", JOB_UPDATE_NO_ID},
+        {"{\"JOB_ID\":\"a\",\"status\":\"queued\"}", JOB_UPDATE_NO_ID},
+        {"{\"job_id\":1,\"status\":\"queued\"}", JOB_UPDATE_NO_ID},
+        {"{\"job_id\":null,\"status\":\"queued\"}", JOB_UPDATE_NO_ID},
+        {"{\"job_id\":\"\",\"status\":\"queued\"}", JOB_UPDATE_REFUSED_ID},
+        {"{\"job_id\":\"..\",\"status\":\"queued\"}", JOB_UPDATE_REFUSED_ID},
+        {"{\"job_id\":\"a\"}", JOB_UPDATE_NO_STATUS},
+        {"{\"job_id\":\"a\",\"status\":7}", JOB_UPDATE_NO_STATUS},
+        {"{\"job_id\":\"a\",\"status\":\"\"}", JOB_UPDATE_NO_STATUS},
+        {"{\"job_id\":\"a\",\"job_id\":\"b\",\"status\":\"queued\"}", JOB_UPDATE_AMBIGUOUS},
+        {"{\"job_id\":\"a\",\"status\":\"queued\",\"st\\u0061tus\":\"failed\"}",
+            JOB_UPDATE_AMBIGUOUS},
+        {"{\"job_id\":\"a\",\"status\":\"queued\",\"x\":1,\"x\":2}", JOB_UPDATE_OK},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (job_update_read(&f->update, cases[i].text, strlen(cases[i].text)) != cases[i].result)
+            fail_msg("%s", cases[i].text);
+    char text[256];
+    snprintf(text, sizeof text, "{\"job_id\":\"%0129d\",\"status\":\"queued\"}", 0);
+    assert_int_equal(job_update_read(&f->update, text, strlen(text)), JOB_UPDATE_REFUSED_ID);
+    snprintf(text, sizeof text, "{\"job_id\":\"a\",\"status\":\"%065d\"}", 0);
+    assert_int_equal(job_update_read(&f->update, text, strlen(text)), JOB_UPDATE_NO_STATUS);
+}
+
+static void test_jobs_start_a_record_anew_that_outgrows_its_cap(void **state)
+{
+    struct fixture *f = *state;
+    struct buf text;
+    buf_init(&text, 4 * LIMIT_EVENT);
+    char *filler = malloc(LIMIT_EVENT - 100);
+    assert_non_null(filler);
+    memset(filler, 'x', LIMIT_EVENT - 100);
+    for (int i = 0; i < 3; i++) {
+        buf_reset(&text);
+        buf_printf(&text, "{\"job_id\":\"a\",\"status\":\"queued\",\"m%d\":\"", i);
+        buf_append(&text, filler, LIMIT_EVENT - 100);
+        buf_append_text(&text, "\"}");
+        assert_int_equal(job_update_read(&f->update, text.data, text.length), JOB_UPDATE_OK);
+        jobs_apply(f->jobs, &f->update, JOBS_NOW, false, 1000, &f->change);
+        assert_non_null(f->change.job);
+    }
+    assert_true(jobs_find(f->jobs, "a")->length < LIMIT_EVENT);
+    assert_string_equal(f->change.previous, "queued");
+    free(filler);
+    buf_clear(&text);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_jobs_merge_keeps_members_until_the_upstream_says_otherwise),
+        TEST(test_jobs_merge_drops_progress_and_message_with_their_status),
+        TEST(test_jobs_show_100_for_completed_without_progress),
+        TEST(test_jobs_hide_members_whatever_their_spelling),
+        TEST(test_jobs_let_nothing_older_overwrite_the_stream),
+        TEST(test_jobs_that_a_list_lacks_are_missing_unless_heard_of_since),
+        TEST(test_jobs_that_are_gone_come_back_only_by_a_later_list),
+        TEST(test_jobs_count_by_state_also_unknown_ones),
+        TEST(test_jobs_survive_more_unknown_states_than_they_count),
+        TEST(test_jobs_know_when_a_job_ended),
+        TEST(test_jobs_stand_in_the_queue_once),
+        TEST(test_jobs_updates_that_cannot_be_used_are_told_apart),
+        TEST(test_jobs_start_a_record_anew_that_outgrows_its_cap),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,244 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "outbox.h"
+
+static void push(struct outbox *outbox, const char *topic, const char *payload, unsigned slot)
+{
+    struct outbox_message message = {
+        .topic = topic, .payload = payload, .payload_length = strlen(payload), .slot = slot};
+    outbox_push(outbox, &message);
+}
+
+static uint64_t send(struct outbox *outbox, const char *payload)
+{
+    const struct outbox_entry *entry = outbox_send_next(outbox, 0);
+    assert_non_null(entry);
+    assert_int_equal(entry->payload_length, strlen(payload));
+    assert_memory_equal(entry->payload, payload, entry->payload_length);
+    return entry->sequence;
+}
+
+static void test_outbox_keeps_a_message_until_it_is_acknowledged(void **state)
+{
+    (void)state;
+    struct outbox *outbox = outbox_new();
+    push(outbox, "t", "1", 0);
+    uint64_t sequence = send(outbox, "1");
+    assert_int_equal(outbox_count(outbox), 1);
+    assert_int_equal(outbox_in_flight(outbox), 1);
+    char *topic = NULL;
+    assert_true(outbox_acknowledge(outbox, sequence, &topic));
+    assert_string_equal(topic, "t");
+    free(topic);
+    assert_int_equal(outbox_count(outbox), 0);
+    assert_int_equal(outbox_bytes(outbox), 0);
+    assert_false(outbox_acknowledge(outbox, sequence, NULL));
+    outbox_free(outbox);
+}
+
+static void test_outbox_rewinds_to_oldest_unacked_after_loss(void **state)
+{
+    (void)state;
+    struct outbox *outbox = outbox_new();
+    for (int i = 1; i <= 4; i++)
+        push(outbox, "t", (char[]){(char)('0' + i), '\0'}, 0);
+    send(outbox, "1");
+    uint64_t second = send(outbox, "2");
+    send(outbox, "3");
+    assert_true(outbox_acknowledge(outbox, second, NULL));
+    outbox_rewind(outbox, 0);
+    assert_int_equal(outbox_in_flight(outbox), 0);
+    send(outbox, "1");
+    send(outbox, "3");
+    send(outbox, "4");
+    assert_null(outbox_send_next(outbox, 0));
+    outbox_free(outbox);
+}
+
+static void test_outbox_ignores_an_acknowledgement_from_before_the_loss(void **state)
+{
+    (void)state;
+    struct outbox *outbox = outbox_new();
+    push(outbox, "t", "1", 0);
+    uint64_t sequence = send(outbox, "1");
+    outbox_rewind(outbox, 0);
+    assert_false(outbox_acknowledge(outbox, sequence, NULL));
+    assert_int_equal(outbox_count(outbox), 1);
+    outbox_free(outbox);
+}
+
+static void test_outbox_puts_urgent_messages_ahead_of_what_waits(void **state)
+{
+    (void)state;
+    struct outbox *outbox = outbox_new();
+    push(outbox, "t", "1", 0);
+    push(outbox, "t", "2", 0);
+    send(outbox, "1");
+    struct outbox_message urgent = {.topic = "u", .payload = "!", .payload_length = 1};
+    outbox_push_first(outbox, &urgent);
+    send(outbox, "!");
+    send(outbox, "2");
+    outbox_push_first(outbox, &urgent);
+    send(outbox, "!");
+    outbox_free(outbox);
+}
+
+static void test_outbox_sends_only_the_last_value_of_a_slot(void **state)
+{
+    (void)state;
+    struct outbox *outbox = outbox_new();
+    push(outbox, "s", "old", 1);
+    push(outbox, "t", "1", 0);
+    push(outbox, "s", "new", 1);
+    push(outbox, "s", "other slot", 2);
+    assert_int_equal(outbox_count(outbox), 3);
+    send(outbox, "1");
+    send(outbox, "new");
+    push(outbox, "s", "newer", 1);
+    assert_int_equal(outbox_count(outbox), 4);
+    outbox_rewind(outbox, 0);
+    send(outbox, "1");
+    send(outbox, "other slot");
+    send(outbox, "newer");
+    assert_null(outbox_peek(outbox));
+    outbox_free(outbox);
+}
+
+static void test_outbox_takes_back_what_could_not_be_sent(void **state)
+{
+    (void)state;
+    struct outbox *outbox = outbox_new();
+    push(outbox, "t", "1", 0);
+    push(outbox, "t", "2", 3);
+    send(outbox, "1");
+    send(outbox, "2");
+    outbox_unsend(outbox);
+    assert_int_equal(outbox_in_flight(outbox), 1);
+    push(outbox, "t", "3", 3);
+    send(outbox, "3");
+    assert_null(outbox_peek(outbox));
+    outbox_free(outbox);
+}
+
+static void test_outbox_blames_the_oldest_for_a_quick_loss_only(void **state)
+{
+    (void)state;
+    struct outbox *outbox = outbox_new();
+    push(outbox, "t", "1", 0);
+    outbox_send_next(outbox, 1000);
+    outbox_rewind(outbox, 1000 + OUTBOX_BLAME_MS);
+    assert_int_equal(outbox_peek(outbox)->losses, 0);
+    outbox_send_next(outbox, 5000);
+    outbox_rewind(outbox, 5000 + OUTBOX_BLAME_MS - 1);
+    assert_int_equal(outbox_peek(outbox)->losses, 1);
+    outbox_rewind(outbox, 5000);
+    assert_int_equal(outbox_peek(outbox)->losses, 1);
+    outbox_free(outbox);
+}
+
+static void test_outbox_keeps_bytes_that_are_no_text(void **state)
+{
+    (void)state;
+    struct outbox *outbox = outbox_new();
+    struct outbox_message message = {.topic = "t",
+        .payload = "a\0b",
+        .payload_length = 3,
+        .correlation = "\0\1",
+        .correlation_length = 2,
+        .retain = true,
+        .json = true};
+    outbox_push(outbox, &message);
+    const struct outbox_entry *entry = outbox_send_next(outbox, 0);
+    assert_memory_equal(entry->payload, "a\0b", 3);
+    assert_memory_equal(entry->correlation, "\0\1", 2);
+    assert_int_equal(entry->correlation_length, 2);
+    assert_true(entry->retain && entry->json);
+    outbox_free(outbox);
+}
+
+/* ---- A random walk against a model: an array of numbers, of which a prefix is in flight. */
+
+#define MODEL_SIZE 4096
+
+struct model {
+    unsigned numbers[MODEL_SIZE];
+    uint64_t sequences[MODEL_SIZE];
+    size_t count, in_flight;
+};
+
+static void model_remove(struct model *model, size_t at)
+{
+    for (size_t i = at; i + 1 < model->count; i++) {
+        model->numbers[i] = model->numbers[i + 1];
+        model->sequences[i] = model->sequences[i + 1];
+    }
+    model->count--;
+    model->in_flight--;
+}
+
+static void walk_send(struct outbox *outbox, struct model *model)
+{
+    char expected[16];
+    if (model->in_flight == model->count) {
+        assert_null(outbox_send_next(outbox, 0));
+        return;
+    }
+    snprintf(expected, sizeof expected, "%u", model->numbers[model->in_flight]);
+    model->sequences[model->in_flight++] = send(outbox, expected);
+}
+
+static void test_outbox_loses_nothing_and_keeps_order_in_a_random_walk(void **state)
+{
+    (void)state;
+    struct outbox *outbox = outbox_new();
+    struct model *model = calloc(1, sizeof *model);
+    assert_non_null(model);
+    unsigned number = 0, seed = 12345;
+    for (int step = 0; step < 200000; step++) {
+        seed = seed * 1103515245u + 12345u;
+        unsigned dice = (seed >> 16) % 100;
+        if (dice < 35 && model->count < MODEL_SIZE) {
+            char text[16];
+            model->numbers[model->count++] = ++number;
+            snprintf(text, sizeof text, "%u", number);
+            push(outbox, "t", text, 0);
+        } else if (dice < 70) {
+            walk_send(outbox, model);
+        } else if (dice < 98 && model->in_flight > 0) {
+            size_t at = (seed >> 8) % model->in_flight;
+            assert_true(outbox_acknowledge(outbox, model->sequences[at], NULL));
+            model_remove(model, at);
+        } else if (dice >= 98) {
+            outbox_rewind(outbox, 0);
+            model->in_flight = 0;
+        }
+        assert_int_equal(outbox_count(outbox), model->count);
+        assert_int_equal(outbox_in_flight(outbox), model->in_flight);
+    }
+    free(model);
+    outbox_free(outbox);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_outbox_keeps_a_message_until_it_is_acknowledged),
+        cmocka_unit_test(test_outbox_rewinds_to_oldest_unacked_after_loss),
+        cmocka_unit_test(test_outbox_ignores_an_acknowledgement_from_before_the_loss),
+        cmocka_unit_test(test_outbox_puts_urgent_messages_ahead_of_what_waits),
+        cmocka_unit_test(test_outbox_sends_only_the_last_value_of_a_slot),
+        cmocka_unit_test(test_outbox_takes_back_what_could_not_be_sent),
+        cmocka_unit_test(test_outbox_blames_the_oldest_for_a_quick_loss_only),
+        cmocka_unit_test(test_outbox_keeps_bytes_that_are_no_text),
+        cmocka_unit_test(test_outbox_loses_nothing_and_keeps_order_in_a_random_walk),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
