@@ -24,8 +24,12 @@
 #include "log.h"
 
 enum {
-    CONNECT_GRACE_S = 5,     /* beyond paho's own time limit, which it looks at every 3 s only */
-    CLOSE_MS = 2000,         /* for the broker to let go */
+    CONNECT_GRACE_S = 5, /* beyond paho's own time limit, which it looks at every 3 s only */
+    CLOSE_MS = 2000,     /* for the broker to let go */
+    /* A wake-up per acknowledgement costs time, but a small window that is half empty before it is
+     * filled stands still: neither paho nor mosquitto sets TCP_NODELAY, so that acknowledgements
+     * wait in the broker's socket for a TCP acknowledgement that we delay until we send. */
+    WINDOW_LARGE = 50,
     GIVEN_UP_MS = 1000,      /* for the loss to follow when paho gives a publication up */
     STUCK_MS = 120000,       /* for an attempt to come back before a new one is made beside it */
     PACKET_OVERHEAD = 64,    /* most bytes of a PUBLISH besides topic, payload, correlation data */
@@ -202,9 +206,14 @@ unsigned mqtt_window_free(const struct mqtt *mqtt)
     return mqtt->limits.window > mqtt->in_flight ? mqtt->limits.window - mqtt->in_flight : 0;
 }
 
+static unsigned refill_batch(const struct mqtt *mqtt)
+{
+    return mqtt->limits.window >= WINDOW_LARGE ? mqtt->limits.window / 2 : 1;
+}
+
 bool mqtt_window_wants_refill(const struct mqtt *mqtt)
 {
-    return mqtt->in_flight == 0 || 2 * mqtt_window_free(mqtt) >= mqtt->limits.window;
+    return mqtt_window_free(mqtt) >= refill_batch(mqtt);
 }
 
 /* A packet that the broker does not take ends the connection, again after each reconnect. */
@@ -352,7 +361,7 @@ static void on_connected(struct mqtt *mqtt, const struct inbox_event *event)
         return;
     timer_stop(&mqtt->timer);
     mqtt->limits = *(const struct mqtt_limits *)event->pointer;
-    atomic_store(&mqtt->link->ack_batch, mqtt->limits.window > 1 ? mqtt->limits.window / 2 : 1);
+    atomic_store(&mqtt->link->ack_batch, refill_batch(mqtt));
     mqtt->state = MQTT_CONNECTED;
     mqtt->handler.on_up(mqtt->handler.ctx, &mqtt->limits);
 }

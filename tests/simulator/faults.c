@@ -182,11 +182,10 @@ struct fault *faults_take(struct faults *faults, enum kind kind)
     struct fault *fault = *link;
     if (fault == NULL)
         return NULL;
-    fault->holders++;
-    if (!fault->endless && --fault->left == 0) {
-        *link = fault->next;
-        fault_release(fault);
-    }
+    if (fault->endless || --fault->left > 0)
+        fault->holders++;
+    else
+        *link = fault->next; /* the list's hold on it goes to the request */
     return fault;
 }
 
@@ -203,6 +202,10 @@ void fault_release(struct fault *fault)
 
 bool fault_replaces_answer(const struct fault *fault)
 {
-    return fault->status != 0 || fault->body != NULL || fault->stall ||
-           fault->cut_after != FAULT_NO_CUT;
+    return fault->status >= 300 || fault->body != NULL;
+}
+
+bool fault_spoils_answer(const struct fault *fault)
+{
+    return fault_replaces_answer(fault) || fault->stall || fault->cut_after != FAULT_NO_CUT;
 }

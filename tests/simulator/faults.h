@@ -44,7 +44,10 @@ void faults_clear(struct faults *faults);
  * fault_release. */
 struct fault *faults_take(struct faults *faults, enum kind kind);
 void fault_release(struct fault *fault);
-/* True where the answer is the fault's and not the request's. */
+/* True where the answer is the fault's and not the request's; a status of success alone leaves the
+ * body as it is. */
 bool fault_replaces_answer(const struct fault *fault);
+/* True where the client does not get a whole and true answer. */
+bool fault_spoils_answer(const struct fault *fault);
 
 #endif

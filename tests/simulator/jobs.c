@@ -45,7 +45,6 @@ struct job *jobs_add(struct jobs *jobs, const char *id)
     struct job *job = xcalloc(1, sizeof *job);
     job->id = xstrdup(id);
     job->seq = 1;
-    job_set_text(job, "job_id", id, JOB_IN_BOTH);
     HASH_ADD_KEYPTR(hh, jobs->first, job->id, strlen(job->id), job);
     return job;
 }

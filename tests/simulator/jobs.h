@@ -21,7 +21,7 @@ struct member {
 };
 
 struct job {
-    char *id; /* owned */
+    char *id; /* owned; what a path names it by */
     struct member *members;
     size_t count;
     uint64_t seq;      /* changes so far; 1 once it was made */
@@ -37,7 +37,7 @@ struct jobs {
 void jobs_clear(struct jobs *jobs);
 size_t jobs_count(const struct jobs *jobs);
 struct job *jobs_find(const struct jobs *jobs, const char *id);
-/* Adds one with the member job_id only; the id must be new. */
+/* Adds one without members; the id must be new. */
 struct job *jobs_add(struct jobs *jobs, const char *id);
 void jobs_remove(struct jobs *jobs, struct job *job);
 /* `for (job = jobs->first; job != NULL; job = jobs_next(job))` */

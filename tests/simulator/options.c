@@ -117,11 +117,17 @@ static void replace(char **out, const char *start, size_t length)
     *out = xmemdup0(start, length);
 }
 
+static bool is_port(const char *text)
+{
+    size_t length = strlen(text);
+    return length > 0 && length <= 5 && strspn(text, "0123456789") == length && atoi(text) <= 65535;
+}
+
 /* HOST:PORT, with brackets around an IPv6 address. */
 static bool read_listen(struct options *options, struct error *error)
 {
     const char *colon = strrchr(optarg, ':');
-    if (colon == NULL || colon == optarg || colon[1] == '\0')
+    if (colon == NULL || colon == optarg || !is_port(colon + 1))
         return error_set(error, ERROR_USAGE, "--listen: %s: expected HOST:PORT", optarg);
     const char *host = optarg;
     size_t length = (size_t)(colon - host);

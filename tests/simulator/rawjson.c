@@ -237,9 +237,21 @@ bool rawjson_find(struct slice object, const char *name, struct slice *value)
     return found;
 }
 
+static bool has_nul(struct slice string)
+{
+    for (size_t i = 0; i + 6 <= string.length; i++) {
+        if (string.start[i] != '\\')
+            continue;
+        if (memcmp(string.start + i, "\\u0000", 6) == 0)
+            return true;
+        i++;
+    }
+    return false;
+}
+
 char *rawjson_text(struct slice value)
 {
-    if (rawjson_type(value) != '"')
+    if (rawjson_type(value) != '"' || has_nul(value))
         return NULL;
     cJSON *parsed = cJSON_ParseWithLength(value.start, value.length);
     char *text = cJSON_IsString(parsed) ? xstrdup(parsed->valuestring) : NULL;

@@ -37,7 +37,8 @@ bool rawjson_next_element(struct slice *rest, struct slice *value);
 /* Finds a member of the object by its name (without quotes, no escapes). The last one counts. */
 bool rawjson_find(struct slice object, const char *name, struct slice *value);
 
-/* The decoded string, the caller's; NULL where the value is no string. */
+/* The decoded string, the caller's; NULL where the value is no string, or one that no C string
+ * can hold (\u0000) or UTF-8 cannot write (half a surrogate pair). */
 char *rawjson_text(struct slice value);
 /* Appends the text as a JSON string. */
 void rawjson_quote(struct buf *buf, const char *text);

@@ -20,6 +20,7 @@ struct server {
     struct MHD_Daemon *daemon;
     int epoll_fd;
     int64_t started_ms;
+    bool resumed;             /* as stream_take_resumed, for parked requests */
     struct request *requests; /* those in progress */
     struct pollfd *polled;    /* kept from pass to pass */
     struct request **watched; /* whose socket each of `polled` is, from 2 on */
@@ -91,6 +92,7 @@ static void park(struct request *request, int64_t due_ms)
 static void unpark(struct request *request)
 {
     request->parked = false;
+    request->server->resumed = true;
     MHD_resume_connection(request->connection);
 }
 
@@ -177,18 +179,16 @@ static bool is_to_work(const struct request *request)
     const struct fault *fault = request->fault;
     if (request->worked)
         return false;
-    return fault == NULL ||
-           (changes ? !fault_replaces_answer(fault) : fault->status == 0 && fault->body == NULL) ||
-           stays_stream(request);
+    return fault == NULL || !(changes ? fault_spoils_answer(fault) : fault_replaces_answer(fault));
 }
 
 static void apply_fault(struct request *request)
 {
     struct answer *answer = &request->answer;
     const struct fault *fault = request->fault;
-    if (!request->worked || fault->status != 0)
-        answer_error(answer, fault->body != NULL ? 200 : 500, "Simulated fault");
-    if (fault->status != 0)
+    if (!request->worked || fault_replaces_answer(fault))
+        answer_error(answer, 200, "Simulated fault");
+    if (fault->status != 0 && answer->status < 300)
         answer->status = fault->status;
     if (fault->body != NULL) {
         buf_reset(&answer->body);
@@ -352,13 +352,10 @@ struct server *server_new(int listen_fd, struct sim *sim, struct error *error)
 
 void server_free(struct server *server)
 {
-    struct request *request;
     if (server == NULL)
         return;
-    DL_FOREACH(server->requests, request)
-    {
-        drop(request);
-    }
+    for (struct request *each = server->requests; each != NULL; each = each->next)
+        drop(each);
     MHD_run(server->daemon);
     MHD_stop_daemon(server->daemon);
     free(server->polled);
@@ -369,19 +366,23 @@ void server_free(struct server *server)
 int64_t server_tick(struct server *server, int64_t now_ms)
 {
     int64_t next_ms = INT64_MAX;
-    struct request *request;
     bool release = server->sim->release_stalled;
     server->sim->release_stalled = false;
-    DL_FOREACH(server->requests, request)
-    {
-        if (release && request->fault != NULL && request->fault->stall)
-            drop(request);
-        else if (request->parked && request->due_ms <= now_ms)
-            unpark(request);
-        if (request->parked && request->due_ms < next_ms)
-            next_ms = request->due_ms;
+    for (struct request *each = server->requests; each != NULL; each = each->next) {
+        if (release && each->fault != NULL && each->fault->stall)
+            drop(each);
+        else if (each->parked && each->due_ms <= now_ms)
+            unpark(each);
+        if (each->parked && each->due_ms < next_ms)
+            next_ms = each->due_ms;
     }
     return next_ms;
+}
+
+static int socket_of(const struct request *request)
+{
+    return MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD)
+        ->connect_fd;
 }
 
 static void watch(struct server *server, size_t at, int fd, short events, struct request *request)
@@ -399,16 +400,11 @@ static void watch(struct server *server, size_t at, int fd, short events, struct
 static size_t watch_all(struct server *server, int extra_fd)
 {
     size_t count = 0;
-    struct request *request;
     watch(server, count++, server->epoll_fd, POLLIN, NULL);
     watch(server, count++, extra_fd, POLLIN, NULL);
-    DL_FOREACH(server->requests, request)
-    {
-        if (!request->dropped && (request->parked || request->subscriber != NULL)) {
-            int fd = MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD)
-                         ->connect_fd;
-            watch(server, count++, fd, POLLRDHUP, request);
-        }
+    for (struct request *each = server->requests; each != NULL; each = each->next) {
+        if (!each->dropped && (each->parked || each->subscriber != NULL))
+            watch(server, count++, socket_of(each), POLLRDHUP, each);
     }
     return count;
 }
@@ -416,6 +412,10 @@ static size_t watch_all(struct server *server, int extra_fd)
 static int timeout_of(struct server *server, int64_t until_ms, int64_t now_ms)
 {
     MHD_UNSIGNED_LONG_LONG library_ms;
+    bool resumed = stream_take_resumed(server->sim->stream) || server->resumed;
+    server->resumed = false;
+    if (resumed)
+        return 0;
     int64_t wait_ms = until_ms <= now_ms ? 0 : until_ms - now_ms;
     if (MHD_get_timeout(server->daemon, &library_ms) == MHD_YES && (int64_t)library_ms < wait_ms)
         wait_ms = (int64_t)library_ms;

@@ -1,7 +1,10 @@
 #include "sim.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "mem.h"
 
 void answer_init(struct answer *answer)
 {
@@ -61,6 +64,7 @@ void sim_order(struct sim *sim, const char *id, struct slice object, bool quiet)
         job->seq++;
     } else {
         job = jobs_add(&sim->jobs, id);
+        job_set_text(job, "job_id", id, JOB_IN_BOTH);
     }
     job_merge(job, object);
     if (!job_get(job, "status", &status))
@@ -69,23 +73,18 @@ void sim_order(struct sim *sim, const char *id, struct slice object, bool quiet)
         announce_order(sim, job, object);
 }
 
-static bool add_given(struct jobs *jobs, struct slice object, struct error *error)
+/* What no path can name is kept for the list all the same, under a name of its own: a job without
+ * a usable id, or one whose id another has. */
+static char *name_given(const struct jobs *jobs, struct slice object, size_t position)
 {
     struct slice value;
-    if (rawjson_type(object) != '{')
-        return error_set(error, ERROR_USAGE, "expected an object");
+    char unnamed[32];
     char *id = rawjson_find(object, "job_id", &value) ? rawjson_text(value) : NULL;
-    if (id == NULL || *id == '\0') {
-        free(id);
-        return error_set(error, ERROR_USAGE, "job_id: expected a text that is not empty");
-    }
-    bool is_new = jobs_find(jobs, id) == NULL;
-    if (is_new)
-        job_merge(jobs_add(jobs, id), object);
-    else
-        error_set(error, ERROR_USAGE, "job_id: there is another %s", id);
+    if (id != NULL && *id != '\0' && jobs_find(jobs, id) == NULL)
+        return id;
     free(id);
-    return is_new;
+    snprintf(unnamed, sizeof unnamed, "\n%zu", position);
+    return xstrdup(unnamed);
 }
 
 bool sim_replace_jobs(struct sim *sim, struct slice array, struct error *error)
@@ -97,10 +96,13 @@ bool sim_replace_jobs(struct sim *sim, struct slice array, struct error *error)
         return error_set(error, ERROR_USAGE, "jobs: expected an array");
     struct slice rest = rawjson_inside(array);
     for (; rawjson_next_element(&rest, &object); position++) {
-        if (!add_given(&given, object, error)) {
+        if (rawjson_type(object) != '{') {
             jobs_clear(&given);
-            return error_wrap(error, "jobs[%zu]", position);
+            return error_set(error, ERROR_USAGE, "jobs[%zu]: expected an object", position);
         }
+        char *id = name_given(&given, object, position);
+        job_merge(jobs_add(&given, id), object);
+        free(id);
     }
     jobs_clear(&sim->jobs);
     sim->jobs = given;

@@ -43,6 +43,7 @@ struct stream {
     int64_t keepalive_ms;
     uint64_t last_id;
     struct subscriber *first;
+    bool resumed; /* since stream_take_resumed */
     struct past_event history[HISTORY_LENGTH];
     uint64_t remembered; /* events ever written to the history */
 };
@@ -80,6 +81,7 @@ static void wake(struct subscriber *subscriber)
     if (!subscriber->suspended)
         return;
     subscriber->suspended = false;
+    subscriber->stream->resumed = true;
     MHD_resume_connection(subscriber->connection);
 }
 
@@ -203,6 +205,13 @@ unsigned stream_count(const struct stream *stream)
     for (const struct subscriber *each = stream->first; each != NULL; each = each->next)
         count += each->ending == ENDING_NONE;
     return count;
+}
+
+bool stream_take_resumed(struct stream *stream)
+{
+    bool resumed = stream->resumed;
+    stream->resumed = false;
+    return resumed;
 }
 
 static void keep_alive(struct subscriber *subscriber, int64_t now_ms)

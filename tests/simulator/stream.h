@@ -42,6 +42,10 @@ unsigned stream_count(const struct stream *stream);
 /* Keep-alive comments and overdue cuts. Returns when it wants to be called again, or INT64_MAX. */
 int64_t stream_tick(struct stream *stream, int64_t now_ms);
 
+/* True where connections were resumed since the last call: libmicrohttpd, driven from outside, does
+ * not say so by its descriptor or its timeout, so it has to be run at once. */
+bool stream_take_resumed(struct stream *stream);
+
 /* Opens a subscriber on the connection; the fault (may be NULL) is borrowed until it is closed.
  * last_event_id (may be NULL): what was sent after it and is still known is sent again. */
 struct subscriber *subscriber_open(struct stream *stream, struct MHD_Connection *connection,

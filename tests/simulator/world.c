@@ -107,8 +107,11 @@ void world_cancel(struct world *world, struct job *job, int64_t unix_ms)
 static void begin_phase(struct world *world, struct job *job, int64_t unix_ms)
 {
     struct life *life = job->life;
+    bool with_progress = !life->silent && life->progress > 0;
     set_state(job, "processing", life->pipeline->phases[life->phase].message);
-    announce(world, job, !life->silent && life->progress > 0, unix_ms);
+    if (with_progress)
+        job_set_number(job, "progress", life->progress, JOB_IN_STATUS);
+    announce(world, job, with_progress, unix_ms);
     wait_between(world, life, 900, 2200);
 }
 
@@ -219,6 +222,7 @@ static struct job *new_job(struct world *world, int64_t unix_ms)
     format_time(unix_ms, time);
 
     struct job *job = jobs_add(world->jobs, id);
+    job_set_text(job, "job_id", id, JOB_IN_BOTH);
     job_set_text(job, "status", "upload_pending", JOB_IN_BOTH);
     job_set_text(job, "sample_name", name, JOB_IN_LIST);
     job_set_text(job, "message", "Waiting for the upload", JOB_IN_STATUS);
