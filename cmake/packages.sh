@@ -1,0 +1,71 @@
+# shellcheck shell=bash disable=SC2034  # the lists are for those who source this
+# The Debian packages that run.sh and test.sh need, in one place, and how they get installed.
+# Sourced, never run.
+
+# To build and run the bridge.
+PACKAGES_BUILD=(build-essential cmake ninja-build pkg-config ca-certificates
+    libcurl4-openssl-dev libcjson-dev libpaho-mqtt-dev uthash-dev)
+# For the demonstration besides: the AIVA simulator, a broker, the live view.
+PACKAGES_DEMO=(libmicrohttpd-dev mosquitto mosquitto-clients python3)
+# For the tests besides.
+PACKAGES_TEST=(libcmocka-dev python3-pytest python3-paho-mqtt python3-yaml openssl curl
+    clang clang-format clang-tidy cppcheck libclang-rt-dev shellcheck)
+
+# Prints those of its arguments that are not installed, one a line.
+packages_missing()
+{
+    local package
+    for package in "$@"; do
+        dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed ||
+            printf '%s\n' "$package"
+    done
+}
+
+# Installs what is missing of its arguments; asks for nothing and changes nothing if all is there.
+packages_need()
+{
+    local missing log
+    local -a as_root=()
+    if ! command -v dpkg-query >/dev/null; then
+        echo "${0##*/}: not a Debian system, nothing is installed; needed are (Debian names): $*" >&2
+        return 0
+    fi
+    mapfile -t missing < <(packages_missing "$@")
+    [ "${#missing[@]}" -gt 0 ] || return 0
+
+    if [ "$(id -u)" -ne 0 ]; then
+        if ! command -v sudo >/dev/null; then
+            echo "${0##*/}: these packages are missing, and there is no sudo to install them with." >&2
+            echo "As root: apt-get install --no-install-recommends ${missing[*]}" >&2
+            return 1
+        fi
+        as_root=(sudo)
+    fi
+    echo "Installing with apt: ${missing[*]}"
+    log=$(mktemp)
+    # A package list that cannot be refreshed need not stop an installation from the old one.
+    "${as_root[@]}" apt-get -q update >"$log" 2>&1 || true
+    if ! "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
+        -o DPkg::Lock::Timeout=120 install --no-install-recommends "${missing[@]}" \
+        >>"$log" 2>&1 </dev/null; then
+        tail -n 20 "$log" >&2
+        rm -f "$log"
+        echo "${0##*/}: apt-get could not install: ${missing[*]}" >&2
+        return 1
+    fi
+    rm -f "$log"
+}
+
+# Runs a command in silence; shows what it said if it fails.
+quietly()
+{
+    local log status=0
+    log=$(mktemp)
+    "$@" >"$log" 2>&1 </dev/null || status=$?
+    if [ "$status" -ne 0 ]; then
+        cat "$log" >&2
+        echo "${0##*/}: failed: $*" >&2
+    fi
+    rm -f "$log"
+    return "$status"
+}

@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# shellcheck disable=SC2317  # most functions are called as arguments of step
+# Builds and tests everything, or one part of it. See usage().
+set -uo pipefail
+
+usage()
+{
+    cat <<'TEXT'
+Usage: ./test.sh [--help]
+       ./test.sh unit [NAME]                 e.g. ./test.sh unit sse
+       ./test.sh integration [PYTEST-OPTION...]   e.g. ./test.sh integration -k retained -x
+       ./test.sh lint
+       ./test.sh tsan
+
+Without arguments, everything, in less than ten minutes:
+
+  asan    builds with warnings as errors, AddressSanitizer and UndefinedBehaviorSanitizer; runs the
+          unit tests, the fuzz inputs kept from the past, the linters and the integration tests
+  tsan    builds with ThreadSanitizer; runs the unit tests and those against the fake of the MQTT
+          library, which is where the threads are
+
+With a word, that part alone: for the inner loop. Packages that are missing are installed with apt
+(with sudo where that is needed). Exit code: 0 if all passed, 1 if not, 2 for a wrong option.
+TEXT
+}
+
+part=${1-all}
+case "$part" in
+all | unit | integration | lint | tsan) [ $# -eq 0 ] || shift ;;
+-h | --help)
+    usage
+    exit 0
+    ;;
+*)
+    echo "test.sh: unknown part $part; try ./test.sh --help" >&2
+    exit 2
+    ;;
+esac
+
+cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
+# shellcheck source=cmake/packages.sh
+. cmake/packages.sh
+# mosquitto lives where an ordinary user's PATH does not lead.
+export PATH=$PATH:/usr/local/sbin:/usr/sbin
+jobs=$(nproc)
+summary=()
+failed=0
+
+# step NAME COMMAND...: runs it, remembers how it ended and how long it took.
+step()
+{
+    local name=$1 start=$SECONDS result=passed
+    shift
+    printf '\n== %s\n' "$name"
+    "$@" || { result=FAILED && failed=1; }
+    summary+=("$(printf '%-7s %4d s  %s' "$result" $((SECONDS - start)) "$name")")
+    [ $result = passed ]
+}
+
+build()
+{
+    quietly cmake --preset "$1" && quietly cmake --build --preset "$1"
+}
+
+# ThreadSanitizer of gcc 12 does not start where the kernel spreads addresses too widely.
+steady()
+{
+    if setarch -R true 2>/dev/null; then
+        setarch -R "$@"
+    else
+        "$@"
+    fi
+}
+
+run_asan() { ctest --preset asan -j "$jobs" "$@"; }
+run_tsan() { steady ctest --preset tsan -j "$jobs" -L '^(unit|fake|tsan)$'; }
+
+run_integration()
+{
+    BRIDGE=$PWD/build/asan/aiva-mqtt-bridge \
+        SIMULATOR=$PWD/build/asan/aiva-simulator PYTHONDONTWRITEBYTECODE=1 \
+        /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/integration "$@"
+}
+
+test_asan() { step 'build asan' build asan && step "$@"; }
+test_tsan() { step 'build tsan' build tsan && step 'tests with ThreadSanitizer' run_tsan; }
+
+packages_need "${PACKAGES_BUILD[@]}" "${PACKAGES_DEMO[@]}" "${PACKAGES_TEST[@]}" || exit 1
+
+case "$part" in
+all)
+    test_asan 'unit, fuzz inputs, lint, integration' run_asan
+    test_tsan
+    ;;
+unit) test_asan 'unit' run_asan -L '^(unit|fake|fuzz)$' ${1:+-R "$1"} ;;
+integration) test_asan 'integration' run_integration "$@" ;;
+lint) test_asan 'lint' run_asan -L '^lint$' ;;
+tsan) test_tsan ;;
+esac
+
+printf '\n'
+printf '%s\n' "${summary[@]}"
+if [ $failed -eq 0 ]; then
+    echo "All passed in $SECONDS s."
+else
+    echo "FAILED after $SECONDS s." >&2
+fi
+exit $failed
