@@ -110,6 +110,7 @@ static void begin_stop(struct bridge *bridge, int signal_number)
     bridge->phase = PHASE_DRAINING;
     upstream_stop(bridge->upstream);
     commands_stop(bridge->commands);
+    tracker_flush(bridge->tracker);
     broker_finish(bridge->broker);
     timer_set(&bridge->phase_end, loop_now(bridge->loop) + DRAIN_MS);
 }

@@ -151,6 +151,12 @@ static void fire_counts(void *ctx)
     say_counts(tracker);
 }
 
+void tracker_flush(struct tracker *tracker)
+{
+    if (tracker->counts_changed && tracker->has_list)
+        say_counts(tracker);
+}
+
 static void note_counts(struct tracker *tracker)
 {
     tracker->counts_changed = true;
