@@ -110,24 +110,15 @@ def test_a_list_that_failed_deletes_nothing(world, fault):
 
 
 def test_a_status_call_of_404_makes_the_list_decide(world):
-    """Gone where the list does not have it either."""
-    world.start([job("gone-1"), job("stays", "completed")])
+    """Gone where the list does not have it either; it stays where the list has it."""
+    world.start([job("gone-1"), job("stays")])
+    world.simulator.fault("status", status=404, body='{"detail":"?"}')
+    assert world.command("stays", "refresh")["error"] == "not_found"
     world.simulator.vanish("gone-1")
-    answer = world.command("gone-1", "refresh")
-    assert answer["ok"] is False and answer["error"] == "not_found"
+    assert world.command("gone-1", "refresh")["error"] == "not_found"
     cleared(world, "gone-1")
     assert world.wait_event("gone-1", event_type="deleted").json["previous"] == "processing"
     assert_nothing_left(world, "gone-1")
-
-
-def test_a_status_call_of_404_alone_deletes_nothing(world):
-    """The list still shows the job: it stays."""
-    world.start([job("stays")])
-    lists = world.simulator.requests("list")
-    world.simulator.fault("status", status=404, body='{"detail":"?"}')
-    assert world.command("stays", "refresh")["error"] == "not_found"
-    wait_until(lambda: world.simulator.requests("list") > lists, "the list to be asked")
-    world.stream_marker()
     assert not world.events("stays")
     assert all(message.payload for message in world.states("stays"))
 

@@ -61,9 +61,10 @@ class World:
         finally:
             if self.recorder is not None:
                 self.recorder.close()
-            for program in (self.simulator, self.broker):
-                if program.running:
-                    program.end()
+            if self.simulator.running:
+                self.simulator.end()
+            if self.broker.running:
+                self.broker.kill()
 
     def start(self, jobs=(), config=None, env=None):
         """Starts the bridge with these jobs upstream; returns when it has published them."""
