@@ -13,6 +13,7 @@
 #include "config.h"
 #include "limit.h"
 #include "mem.h"
+#include "secret.h"
 #include "version.h"
 
 #define LOG_TAG "main"
@@ -130,6 +131,8 @@ static int act(enum action action, struct config *config, const struct config_so
 {
     struct error error = {.class = ERROR_NONE};
     log_setup((enum log_level)config->log.level, (enum log_format)config->log.format);
+    secret_set(SECRET_API_KEY, config->aiva.api_key);
+    secret_set(SECRET_PASSWORD, config->mqtt.password);
     switch (action) {
     case ACTION_PRINT_ACL:
         return print_acl(config);
@@ -166,6 +169,7 @@ static int run(const struct options *options)
     struct config *config = config_load(&source, &error);
     int code = config ? act(options->action, config, &source) : report(&error);
     config_free(config);
+    secret_clear();
     if (text.data)
         explicit_bzero(text.data, text.length);
     buf_clear(&text);

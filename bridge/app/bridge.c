@@ -18,6 +18,7 @@
 #include "mem.h"
 #include "payload.h"
 #include "publisher.h"
+#include "secret.h"
 #include "tracker.h"
 #include "upstream.h"
 #include "version.h"
@@ -60,6 +61,8 @@ static bool reload_secrets(struct bridge *bridge)
         log_error("the secrets cannot be read again, the old ones stay in use: %s", error.text);
         return false;
     }
+    secret_set(SECRET_API_KEY, bridge->config->aiva.api_key);
+    secret_set(SECRET_PASSWORD, bridge->config->mqtt.password);
     http_client_set_key(bridge->client, bridge->config->aiva.api_key);
     return true;
 }
@@ -107,6 +110,7 @@ static void begin_stop(struct bridge *bridge, int signal_number)
     bridge->phase = PHASE_DRAINING;
     upstream_stop(bridge->upstream);
     commands_stop(bridge->commands);
+    tracker_flush(bridge->tracker);
     broker_finish(bridge->broker);
     timer_set(&bridge->phase_end, loop_now(bridge->loop) + DRAIN_MS);
 }

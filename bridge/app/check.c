@@ -14,7 +14,9 @@
 
 #define CHECK_TIMEOUT_MS 15000
 
-enum step { STEP_UPSTREAM, STEP_CONNECT, STEP_RIGHTS, STEP_CLOSE };
+#define ECHO_TIMEOUT_MS 3000
+
+enum step { STEP_CONNECT, STEP_RIGHTS, STEP_ECHO, STEP_CLOSE };
 
 enum {
     SUBSCRIBE_STATE,
@@ -30,13 +32,18 @@ static const char *const filters[SUBSCRIPTIONS] = {
     [SUBSCRIBE_JOBS] = "/jobs/+/state",
 };
 
+enum { PUBLISH_RESULT, PUBLISH_ECHO, PUBLICATIONS };
+
 struct check {
     const struct config *config;
     struct loop *loop;
     struct mqtt *mqtt;
     struct timer timeout;
     enum step step;
+    struct http_request *request;
     int outstanding; /* subscriptions and publications without an answer yet */
+    char echo_topic[512];
+    bool echoed;
     bool failed;
     struct error error;
 };
@@ -56,9 +63,11 @@ static void on_timeout(void *ctx)
         loop_stop(check->loop);
         return;
     }
-    fail(check, check->step == STEP_UPSTREAM ? ERROR_UPSTREAM : ERROR_BROKER,
-        check->step == STEP_UPSTREAM ? check->config->aiva.url : check->config->mqtt.url,
-        "no answer in time");
+    fail(check, ERROR_BROKER, check->config->mqtt.url,
+        check->step == STEP_ECHO
+            ? "what the bridge publishes on its state topics does not come back to it: the right "
+              "to publish or to read is missing; --print-acl shows the access rules that are needed"
+            : "no answer in time");
 }
 
 /* ---- The upstream */
@@ -66,6 +75,7 @@ static void on_timeout(void *ctx)
 static void on_health(void *ctx, const struct http_answer *answer)
 {
     struct check *check = ctx;
+    check->request = NULL;
     if (answer->status != 200 || !answer->complete) {
         char why[LIMIT_DETAIL + 32];
         poller_describe(answer, why, sizeof why);
@@ -88,25 +98,38 @@ static void check_upstream(struct check *check, struct http_client *client)
         .done = on_health,
         .ctx = check,
     };
-    struct http_request *request = http_start(client, &call, &error);
-    if (!request)
+    check->request = http_start(client, &call, &error);
+    if (!check->request)
         fail(check, ERROR_UPSTREAM, check->config->aiva.url, error.text);
     else if (!loop_run(check->loop, &check->error))
         check->failed = true;
+    http_cancel(check->request);
 }
 
 /* ---- The broker */
 
-static void one_answered(struct check *check)
+static void close_in_peace(struct check *check)
 {
-    if (--check->outstanding > 0 || check->failed)
-        return;
-    printf("broker: may subscribe to the commands and publish results%s\n",
-        check->config->mqtt.version == CONFIG_MQTT_5
-            ? ""
-            : " (MQTT 3.1.1: a broker does not tell when it drops a publication)");
+    printf("broker: may publish, and receives what it subscribes to\n");
     check->step = STEP_CLOSE;
     mqtt_close(check->mqtt);
+}
+
+/* Brokers with access lists often grant a subscription that they will send nothing for, and MQTT
+ * 3.1.1 does not tell of a publication that was dropped: only an echo proves both rights. */
+static void wait_for_echo(struct check *check)
+{
+    check->step = STEP_ECHO;
+    if (check->echoed)
+        close_in_peace(check);
+    else
+        timer_set(&check->timeout, loop_now(check->loop) + ECHO_TIMEOUT_MS);
+}
+
+static void one_answered(struct check *check)
+{
+    if (--check->outstanding == 0 && !check->failed)
+        wait_for_echo(check);
 }
 
 static void on_subscribed(void *ctx, uint64_t token, int code)
@@ -127,17 +150,49 @@ static void on_subscribed(void *ctx, uint64_t token, int code)
 static void on_ack(void *ctx, uint64_t sequence, int code)
 {
     struct check *check = ctx;
-    (void)sequence;
     if (code >= 0x80) {
         char why[256];
         snprintf(why, sizeof why,
-            "publishing on %s/bridge/result was refused (%s); --print-acl "
-            "shows the access rules that are needed",
-            check->config->mqtt.topic, mqtt_reason_text(code));
+            "publishing on %s/%s was refused (%s); --print-acl shows the access rules that are "
+            "needed",
+            check->config->mqtt.topic,
+            sequence == PUBLISH_RESULT ? "bridge/result" : "jobs/+/state", mqtt_reason_text(code));
         fail(check, ERROR_BROKER, check->config->mqtt.url, why);
         return;
     }
     one_answered(check);
+}
+
+static bool subscribe_all(struct check *check, struct error *error)
+{
+    char filter[512];
+    bool sent = true;
+    for (int i = 0; i < SUBSCRIPTIONS && sent; i++) {
+        snprintf(filter, sizeof filter, "%s%s", check->config->mqtt.topic, filters[i]);
+        sent = mqtt_subscribe(check->mqtt, filter, 0, false, (uint64_t)i, error);
+    }
+    return sent;
+}
+
+/* Nothing retained, and nothing that means anything to those who listen: the answer to a command
+ * that nobody has given, and the clearing of the topic of a job that is none. */
+static bool publish_all(struct check *check, const struct mqtt_limits *limits, struct error *error)
+{
+    static const char result[] = "{\"command\":\"check\",\"ok\":true,\"duration_ms\":0}";
+    char topic[512];
+    int qos = check->config->mqtt.qos;
+    struct mqtt_publication publication = {.topic = topic,
+        .payload = result,
+        .payload_length = sizeof result - 1,
+        .qos = qos < limits->maximum_qos ? qos : limits->maximum_qos,
+        .json = true};
+    snprintf(topic, sizeof topic, "%s/bridge/result", check->config->mqtt.topic);
+    if (!mqtt_publish(check->mqtt, &publication, PUBLISH_RESULT, error))
+        return false;
+    return mqtt_publish(check->mqtt,
+        &(struct mqtt_publication){
+            .topic = check->echo_topic, .payload = "", .qos = publication.qos},
+        PUBLISH_ECHO, error);
 }
 
 static void on_up(void *ctx, const struct mqtt_limits *limits)
@@ -147,22 +202,8 @@ static void on_up(void *ctx, const struct mqtt_limits *limits)
     printf("broker: %s accepts the connection (retained messages: %s, maximum QoS %d)\n",
         check->config->mqtt.url, limits->retain_available ? "yes" : "NO", limits->maximum_qos);
     check->step = STEP_RIGHTS;
-    check->outstanding = SUBSCRIPTIONS + 1;
-    char topic[512];
-    bool sent = true;
-    for (int i = 0; i < SUBSCRIPTIONS && sent; i++) {
-        snprintf(topic, sizeof topic, "%s%s", check->config->mqtt.topic, filters[i]);
-        sent = mqtt_subscribe(check->mqtt, topic, 0, false, (uint64_t)i, &error);
-    }
-    static const char payload[] = "{\"command\":\"check\",\"ok\":true,\"duration_ms\":0}";
-    snprintf(topic, sizeof topic, "%s/bridge/result", check->config->mqtt.topic);
-    struct mqtt_publication publication = {.topic = topic,
-        .payload = payload,
-        .payload_length = sizeof payload - 1,
-        .qos = check->config->mqtt.qos < limits->maximum_qos ? check->config->mqtt.qos
-                                                             : limits->maximum_qos,
-        .json = true};
-    if (!sent || !mqtt_publish(check->mqtt, &publication, 1, &error))
+    check->outstanding = SUBSCRIPTIONS + PUBLICATIONS;
+    if (!subscribe_all(check, &error) || !publish_all(check, limits, &error))
         fail(check, ERROR_BROKER, check->config->mqtt.url, error.text);
 }
 
@@ -178,8 +219,13 @@ static void on_down(void *ctx, bool refused, const char *reason)
 
 static void on_message(void *ctx, const struct mqtt_message *message)
 {
-    (void)ctx;
-    (void)message;
+    struct check *check = ctx;
+    if (message->topic_length != strlen(check->echo_topic) ||
+        memcmp(message->topic, check->echo_topic, message->topic_length) != 0)
+        return;
+    check->echoed = true;
+    if (check->step == STEP_ECHO)
+        close_in_peace(check);
 }
 
 static void on_inbox(void *ctx, const struct inbox_event *event)
@@ -204,7 +250,8 @@ static void check_broker(struct check *check)
     snprintf(client_id, sizeof client_id, "aiva-mqtt-bridge-check-%ld", (long)getpid());
     broker_options(check->config, &options);
     options.client_id = client_id;
-    check->step = STEP_CONNECT;
+    snprintf(check->echo_topic, sizeof check->echo_topic, "%s/jobs/%s/state",
+        check->config->mqtt.topic, client_id);
     check->mqtt = mqtt_new(check->loop, &events);
     timer_set(&check->timeout, loop_now(check->loop) + CHECK_TIMEOUT_MS);
     struct error error;

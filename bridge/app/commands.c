@@ -23,6 +23,7 @@
 #include "payload.h"
 #include "poller.h"
 #include "publisher.h"
+#include "secret.h"
 #include "tracker.h"
 #include "utf8.h"
 
@@ -267,8 +268,9 @@ static void read_member(const struct commands *commands, const struct json_objec
     struct job_hidden hidden = {
         commands->config->jobs.hide.items, commands->config->jobs.hide.count};
     const struct json_member *member = json_find(body, name);
-    if (member && !job_is_hidden(&hidden, name))
-        json_decode_string(member->value, out);
+    if (member && !job_is_hidden(&hidden, name) && json_decode_string(member->value, out) &&
+        out->length > 0)
+        secret_mask(out->data);
 }
 
 static void read_said(struct commands *commands, const struct http_answer *http, struct said *said)
@@ -361,6 +363,8 @@ static void on_answer(void *ctx, const struct http_answer *http)
     struct commands *commands = command->owner;
     command->request = NULL;
     commands->calls--;
+    log_debug("%s: try %u: %d in %lld ms", command->name, command->tries, http->status,
+        (long long)http->duration_ms);
     command->last_status = http->complete ? http->status : 0;
     bool deleted_before = command->verb->method == HTTP_DELETE && command->level &&
                           http->status == 404 && command->tries > 1;

@@ -15,6 +15,7 @@
 #include "limit.h"
 #include "loop.h"
 #include "mem.h"
+#include "secret.h"
 #include "tracker.h"
 #include "utf8.h"
 
@@ -135,6 +136,7 @@ void poller_detail(const struct http_answer *answer, char *out, size_t size)
     if (length > 0)
         memcpy(out, text.data, length);
     out[length] = '\0';
+    secret_mask(out);
     buf_clear(&text);
     json_object_clear(&body);
 }
@@ -151,6 +153,7 @@ void poller_describe(const struct http_answer *answer, char *out, size_t size)
         snprintf(out, size, "AIVA answered %d: %s", answer->status, detail);
     else
         snprintf(out, size, "AIVA answered %d", answer->status);
+    secret_mask(out);
 }
 
 static bool is_unauthorized(const struct http_answer *answer)
@@ -197,6 +200,7 @@ static void list_answered(void *ctx, const struct http_answer *answer)
     struct poller *poller = ctx;
     struct error error;
     poller->list_request = NULL;
+    log_debug("GET /jobs: %d in %lld ms", answer->status, (long long)answer->duration_ms);
     if (answer->status != 200 || !answer->complete) {
         char why[LIMIT_DETAIL + 32];
         poller_describe(answer, why, sizeof why);
@@ -332,6 +336,8 @@ static void status_answered(void *ctx, const struct http_answer *answer)
     char *id = call->id;
     call->id = NULL;
     end_call(call);
+    log_debug(
+        "GET /jobs/%s/status: %d in %lld ms", id, answer->status, (long long)answer->duration_ms);
     judge_status(poller, id, call->mark, answer);
     free(id);
     start_calls(poller);

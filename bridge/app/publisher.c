@@ -287,6 +287,7 @@ static bool send_next(struct publisher *publisher)
         return true;
     }
     publisher->options.counters->published++;
+    log_debug("%s: %zu bytes", entry->topic, entry->payload_length);
     return entry->losses < LOSSES_SUSPECT;
 }
 

@@ -13,6 +13,7 @@
 #include "limit.h"
 #include "loop.h"
 #include "mem.h"
+#include "secret.h"
 #include "sse.h"
 
 #define LOG_TAG "stream"
@@ -132,6 +133,7 @@ static void go_down(
     bool held = stream->open && loop_now(stream->loop) - stream->opened_ms >= HELD_MS;
     char text[512];
     snprintf(text, sizeof text, "%s", reason);
+    secret_mask(text);
     stream_stop(stream);
     if (held)
         backoff_reset(&stream->backoff);

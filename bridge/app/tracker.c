@@ -58,8 +58,6 @@ struct tracker *tracker_new(struct loop *loop, struct publisher *publisher,
     tracker->counts_ms = loop_now(loop) - COUNTS_INTERVAL_MS;
     timer_init(&tracker->counts_timer, loop, fire_counts, tracker);
     timer_init(&tracker->expiry_timer, loop, fire_expiry, tracker);
-    if (tracker->keep_finished_ms > 0)
-        timer_set(&tracker->expiry_timer, loop_now(loop) + EXPIRY_INTERVAL_MS);
     return tracker;
 }
 
@@ -148,11 +146,15 @@ static void fire_counts(void *ctx)
     if (!tracker->counts_changed || !tracker->has_list)
         return;
     if (tracker->first_start && jobs_next_unpublished(tracker->jobs))
-        timer_set(&tracker->counts_timer, loop_now(tracker->loop) + COUNTS_INTERVAL_MS);
-    else {
-        tracker->first_start = false;
+        return;
+    tracker->first_start = false;
+    say_counts(tracker);
+}
+
+void tracker_flush(struct tracker *tracker)
+{
+    if (tracker->counts_changed && tracker->has_list)
         say_counts(tracker);
-    }
 }
 
 static void note_counts(struct tracker *tracker)
@@ -167,6 +169,9 @@ void tracker_fill(struct tracker *tracker, size_t room)
     struct job *job;
     while (room-- > 0 && (job = jobs_next_unpublished(tracker->jobs)))
         say_state(tracker, job);
+    if (tracker->first_start && tracker->counts_changed && tracker->has_list &&
+        !timer_is_set(&tracker->counts_timer) && !jobs_next_unpublished(tracker->jobs))
+        timer_set(&tracker->counts_timer, loop_now(tracker->loop));
 }
 
 void tracker_republish_all(struct tracker *tracker)
@@ -184,20 +189,27 @@ static bool has_expired(const struct tracker *tracker, const struct job *job, in
            now_unix_ms - job->ended_ms >= tracker->keep_finished_ms;
 }
 
+/* Clears what is due, and comes again when the next is, at the latest in a minute: the clock may
+ * be set. */
 static void fire_expiry(void *ctx)
 {
     struct tracker *tracker = ctx;
-    int64_t now = clock_unix_ms();
+    int64_t now = clock_unix_ms(), wait = EXPIRY_INTERVAL_MS;
     for (struct job *job = jobs_next(tracker->jobs, NULL); job;
          job = jobs_next(tracker->jobs, job)) {
-        if (job->cleared || !has_expired(tracker, job, now))
+        if (job->cleared || job->ended_ms == 0)
             continue;
+        if (!has_expired(tracker, job, now)) {
+            int64_t left = job->ended_ms + tracker->keep_finished_ms - now;
+            wait = left < wait ? left : wait;
+            continue;
+        }
         log_info("%s ended more than jobs.keep_finished_h ago: its topics are cleared", job->id);
         jobs_set_published(tracker->jobs, job);
         jobs_set_cleared(job, true);
         clear_state(tracker, job->id);
     }
-    timer_set(&tracker->expiry_timer, loop_now(tracker->loop) + EXPIRY_INTERVAL_MS);
+    timer_set(&tracker->expiry_timer, loop_now(tracker->loop) + wait);
 }
 
 /* ---- Learning it */
@@ -333,6 +345,8 @@ bool tracker_list(struct tracker *tracker, const char *body, size_t length, uint
         tracker->has_list = true;
         note_counts(tracker);
         log_info("%zu jobs are known", jobs_count(tracker->jobs));
+        if (tracker->keep_finished_ms > 0)
+            timer_set(&tracker->expiry_timer, loop_now(tracker->loop));
     }
     return true;
 }

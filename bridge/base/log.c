@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "secret.h"
 #include "utf8.h"
 
 enum {
@@ -154,6 +155,7 @@ void log_write(enum log_level level, const char *tag, const char *format, ...)
     if (vsnprintf(message, sizeof message, format, args) < 0)
         snprintf(message, sizeof message, "(message cannot be formatted) %s", format);
     va_end(args);
+    secret_mask(message);
 
     line.length = 0;
     line.cut = false;

@@ -53,6 +53,8 @@ void tracker_gone(struct tracker *tracker, const char *id, enum payload_source s
 
 /* Queues the state of up to `room` jobs whose topic is not up to date. */
 void tracker_fill(struct tracker *tracker, size_t room);
+/* Says now what would have waited for its turn: the counts. Before the end. */
+void tracker_flush(struct tracker *tracker);
 /* The broker may have lost its retained topics: all states are to be published again. */
 void tracker_republish_all(struct tracker *tracker);
 

@@ -15,7 +15,19 @@ from harness.simulator import KEY  # noqa: E402
 from harness.world import World  # noqa: E402
 
 
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="run the tests that take a minute too")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.option.slow:
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="takes a minute: --slow"))
+
+
 def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: takes a minute; run with --slow")
     missing = [name for name in ("BRIDGE", "SIMULATOR") if not os.environ.get(name)]
     if missing and not config.option.collectonly:
         raise pytest.UsageError(f"set {' and '.join(missing)} to the programs to test")
@@ -68,8 +80,11 @@ def shared(shared_world):
 @pytest.fixture
 def bridge(tmp_path):
     """The program alone, configured for servers that do not exist."""
-    return Bridge(tmp_path, {"aiva.url": "http://127.0.0.1:1", "aiva.api_key": KEY,
-                             "mqtt.url": "mqtt://127.0.0.1:1"})
+    program = Bridge(tmp_path, {"aiva.url": "http://127.0.0.1:1", "aiva.api_key": KEY,
+                                "mqtt.url": "mqtt://127.0.0.1:1"})
+    yield program
+    if program.process is not None:
+        program.finish()
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ def test_refresh(shared):
 def test_refresh_of_the_bridge(shared):
     """GET /jobs and everything that follows; the answer names no job."""
     silent = shared.new_name()
-    shared.simulator.set_job(silent, quiet=True, **job(silent, "completed"))
+    shared.simulator.set_job(silent, quiet=True, status="completed")
     since = shared.recorder.mark()
     answer = shared.refresh(b'{"id": "r1"}')
     assert answer["command"] == "refresh" and answer["ok"] is True and answer["id"] == "r1"

@@ -79,8 +79,8 @@ def test_ids_are_refused_from_the_stream(shared, case):
 def test_ids_from_the_list(world):
     """Refused ids are left out of a list, odd ones are encoded, and the rest is read."""
     names = [*LEVELS, *REFUSED.values(), "last"]
-    world.simulator.put_jobs(
-        json.dumps([job(name, "completed", sample_name="s") for name in names]).encode())
+    jobs = [job(name, "completed", sample_name="s") for name in names]
+    world.simulator.fault("list", times=0, status=200, body=json.dumps(jobs))
     world.bridge.start()
     for name in [*LEVELS, "last"]:
         message = world.recorder.wait_topic(f"aiva/jobs/{level(name)}/state")
@@ -90,12 +90,13 @@ def test_ids_from_the_list(world):
     assert topics == {f"aiva/jobs/{level(name)}/state" for name in [*LEVELS, "last"]}
 
 
-def test_refused_ids_are_logged(shared):
+def test_refused_ids_are_logged(world):
     """A line of the log for people."""
-    before = len(shared.bridge.output())
-    shared.simulator.emit({"job_id": "z" * 200, "status": "queued"})
-    shared.stream_marker()
-    assert len(shared.bridge.output()) > before
+    world.start()
+    before = len(world.bridge.output())
+    world.simulator.emit({"job_id": "z" * 200, "status": "queued"})
+    world.stream_marker()
+    assert len(world.bridge.output()) > before
 
 
 @pytest.mark.parametrize("name", NOT_FOR_URLS, ids=ascii)

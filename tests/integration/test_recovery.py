@@ -203,6 +203,7 @@ def test_a_new_key_file_heals(world, tmp_path):
     world.wait_event("one", event_type="completed")
 
 
+@pytest.mark.slow
 def test_the_key_file_is_read_again_by_itself(world, tmp_path):
     """The file has the new key already when the old one is refused: no hangup is needed."""
     key = tmp_path / "key"

@@ -92,13 +92,22 @@ def test_unknown_members_pass_untouched_from_the_stream(shared, member):
 
 def test_unknown_members_pass_untouched_from_list_and_status(world):
     """The same for what a list and a status call give, and for all of them at once."""
-    jobs = [text_of("ended", "completed", **RAW_VALUES), text_of("going", "queued", **RAW_VALUES)]
+    values = {member: value for member, value in RAW_VALUES.items() if member != "nul"}
+    jobs = [text_of("ended", "completed", **values), text_of("going", "queued", **values)]
     world.simulator.put_jobs(b"[" + b",".join(jobs) + b"]")
     world.bridge.start()
     for name in ("ended", "going"):
         state = world.recorder.wait_topic(of_job(name, "state"))
-        for member, value in RAW_VALUES.items():
+        for member, value in values.items():
             assert raw_member(state.payload, member) == value
+
+
+def test_a_nul_in_one_job_does_not_hide_the_list(world):
+    """A text that C cannot hold is that job's affair; the others are published."""
+    jobs = [text_of("odd", "completed", nul=RAW_VALUES["nul"]), text_of("even", "completed")]
+    world.simulator.put_jobs(b"[" + b",".join(jobs) + b"]")
+    world.bridge.start()
+    world.wait_state("even")
 
 
 def test_raw_values_survive_later_events(shared):

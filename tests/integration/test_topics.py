@@ -191,6 +191,15 @@ def test_counts_are_gathered_up(world):
     assert all(gap > 0.8 for gap in gaps), gaps
 
 
+def test_the_last_counts_are_not_lost_at_the_end(world):
+    """What waits is sent before an orderly stop, the gathered counts too."""
+    world.start([job("one", "completed")])
+    world.simulator.set_job("two", status="queued")
+    world.wait_state("two")
+    world.bridge.stop()
+    assert world.retained()[of_bridge("jobs")].shows(total=2, completed=1, queued=1)
+
+
 def test_it_subscribes_to_nothing_else(make_world):
     """A bridge with rights for exactly the topics of the contract gets on without a refusal."""
     rules = "\n".join([

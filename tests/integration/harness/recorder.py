@@ -11,7 +11,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from .waiting import PATIENCE
+from .waiting import PATIENCE, wait_until
 
 MARKER = "test-marker/"
 
@@ -56,12 +56,14 @@ class Recorder:
         self.guard = lambda: None
         self._changed = threading.Condition()
         self._subscribed = threading.Event()
+        self._acknowledged = set()
         self._filters = filters
         self._qos = qos
         self._client = mqtt.Client(client_id or f"test-{uuid.uuid4().hex}", protocol=mqtt.MQTTv5)
         self._client.reconnect_delay_set(0.05, 0.05)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.on_publish = lambda _client, _userdata, mid: self._acknowledged.add(mid)
         self._client.on_message = self._on_message
         if broker.login[0]:
             self._client.username_pw_set(*broker.login)
@@ -159,9 +161,8 @@ class Recorder:
             properties.ResponseTopic = response_topic
         if correlation is not None:
             properties.CorrelationData = correlation
-        done = self._client.publish(topic, payload, qos, retain, properties)
-        done.wait_for_publish(PATIENCE)
-        assert done.is_published(), f"{topic} could not be published"
+        number = self._client.publish(topic, payload, qos, retain, properties).mid
+        wait_until(lambda: number in self._acknowledged, f"{topic} to be published", pause=0.002)
 
 
 def retained(broker, topic_filter="#"):

@@ -20,6 +20,13 @@ def job(name, status="processing", **members):
             "created_at": CREATED, **members}
 
 
+def described(name, status):
+    """The members of a new job, without its id."""
+    members = job(name, status)
+    del members["job_id"]
+    return members
+
+
 class World:
     """Everything that one bridge needs, and the questions that tests ask about it."""
 
@@ -113,7 +120,7 @@ class World:
         """A new job that the stream announces; returns its id once it is published."""
         name = self.new_name()
         since = self.recorder.mark()
-        self.simulator.set_job(name, status=status, **{**job(name, status), **members})
+        self.simulator.set_job(name, **{**described(name, status), **members})
         self.wait_state(name, since, status=status)
         self.wait_event(name, since)
         return name
