@@ -30,8 +30,11 @@ enum {
      * filled stands still: neither paho nor mosquitto sets TCP_NODELAY, so that acknowledgements
      * wait in the broker's socket for a TCP acknowledgement that we delay until we send. */
     WINDOW_LARGE = 50,
-    GIVEN_UP_MS = 1000,      /* for the loss to follow when paho gives a publication up */
-    STUCK_MS = 120000,       /* for an attempt to come back before a new one is made beside it */
+    GIVEN_UP_MS = 1000, /* for the loss to follow when paho gives a publication up */
+    STUCK_MS = 120000,  /* for an attempt to come back before a new one is made beside it */
+    /* mosquitto's default for max_inflight_messages, which MQTT 3.1.1 cannot announce. Version
+     * 2.0.11 acknowledges what is beyond it at QoS 2, and loses it. */
+    QOS2_WINDOW = 20,
     PACKET_OVERHEAD = 64,    /* most bytes of a PUBLISH besides topic, payload, correlation data */
     PACKET_MOST = 268435455, /* MQTT 5, section 2.1.4 */
 };
@@ -201,14 +204,20 @@ bool mqtt_connect(struct mqtt *mqtt, const struct mqtt_options *options, struct 
     return true;
 }
 
-unsigned mqtt_window_free(const struct mqtt *mqtt)
-{
-    return mqtt->limits.window > mqtt->in_flight ? mqtt->limits.window - mqtt->in_flight : 0;
-}
-
 static unsigned refill_batch(const struct mqtt *mqtt)
 {
     return mqtt->limits.window >= WINDOW_LARGE ? mqtt->limits.window / 2 : 1;
+}
+
+static void set_window(struct mqtt *mqtt, unsigned window)
+{
+    mqtt->limits.window = window;
+    atomic_store(&mqtt->link->ack_batch, refill_batch(mqtt));
+}
+
+unsigned mqtt_window_free(const struct mqtt *mqtt)
+{
+    return mqtt->limits.window > mqtt->in_flight ? mqtt->limits.window - mqtt->in_flight : 0;
 }
 
 bool mqtt_window_wants_refill(const struct mqtt *mqtt)
@@ -294,6 +303,8 @@ bool mqtt_publish(struct mqtt *mqtt, const struct mqtt_publication *publication,
     assert(mqtt->state == MQTT_CONNECTED && mqtt_window_free(mqtt) > 0);
     if (!fits(mqtt, publication, strlen(publication->topic), error))
         return false;
+    if (publication->qos == 2 && !mqtt->link->version5 && mqtt->limits.window > QOS2_WINDOW)
+        set_window(mqtt, QOS2_WINDOW);
     flight = mqttlink_flight(mqtt->link, sequence);
     assert(flight != NULL);
     response = mqttlink_publish_response(flight);
@@ -361,7 +372,7 @@ static void on_connected(struct mqtt *mqtt, const struct inbox_event *event)
         return;
     timer_stop(&mqtt->timer);
     mqtt->limits = *(const struct mqtt_limits *)event->pointer;
-    atomic_store(&mqtt->link->ack_batch, refill_batch(mqtt));
+    set_window(mqtt, mqtt->limits.window);
     mqtt->state = MQTT_CONNECTED;
     mqtt->handler.on_up(mqtt->handler.ctx, &mqtt->limits);
 }
