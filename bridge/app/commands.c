@@ -296,8 +296,8 @@ static bool take_in(struct command *command, const struct http_answer *http, str
 {
     struct commands *commands = command->owner;
     if (!command->level) {
-        if (!tracker_list(
-                commands->tracker, http->body, http->length, command->mark, PAYLOAD_COMMAND, error))
+        if (!tracker_list(commands->tracker, http->body, http->length, command->mark, true,
+                PAYLOAD_COMMAND, error))
             return false;
         poller_follow_list(commands->poller);
         return true;

@@ -251,8 +251,8 @@ static void say_or_queue(struct tracker *tracker, const struct job_change *chang
         jobs_set_unpublished(tracker->jobs, job);
 }
 
-/* Says what tracker->update has changed. */
-static void apply(
+/* Says what tracker->update has changed. Returns whether the job was not known. */
+static bool apply(
     struct tracker *tracker, uint64_t mark, bool from_list, enum payload_source source)
 {
     struct job_change change;
@@ -260,7 +260,7 @@ static void apply(
     if (!change.job) {
         if (source == PAYLOAD_STREAM)
             tracker->counters->events_skipped++;
-        return;
+        return false;
     }
     bool is_news = change.status_changed && !is_merely_found(tracker, &change, source);
     say_or_queue(tracker, &change, source, is_news);
@@ -270,18 +270,19 @@ static void apply(
         note_counts(tracker);
         log_debug("%s: %s", change.job->id, tracker->update.status);
     }
+    return change.created;
 }
 
-void tracker_event(struct tracker *tracker, const char *data, size_t length)
+bool tracker_event(struct tracker *tracker, const char *data, size_t length)
 {
     enum job_update_result result = job_update_read(&tracker->update, data, length);
     if (result != JOB_UPDATE_OK) {
         tracker->counters->events_skipped++;
         report_unusable(tracker, result, "an event of the stream");
-        return;
+        return false;
     }
     tracker->counters->events++;
-    apply(tracker, JOBS_NOW, false, PAYLOAD_STREAM);
+    return apply(tracker, JOBS_NOW, false, PAYLOAD_STREAM);
 }
 
 /* ---- Lists */
@@ -326,7 +327,7 @@ static void remove_missing(struct tracker *tracker, uint64_t mark, enum payload_
 }
 
 bool tracker_list(struct tracker *tracker, const char *body, size_t length, uint64_t mark,
-    enum payload_source source, struct error *error)
+    bool removes, enum payload_source source, struct error *error)
 {
     if (!list_is_whole(body, length, error))
         return false;
@@ -337,9 +338,9 @@ bool tracker_list(struct tracker *tracker, const char *body, size_t length, uint
     enum json_result result = json_array_begin(&array, body, length);
     while (result == JSON_OK && (result = json_array_next(&array, &element)) == JSON_OK)
         complete = apply_element(tracker, element, mark, source) && complete;
-    if (complete)
+    if (complete && removes)
         remove_missing(tracker, mark, source);
-    else
+    else if (!complete)
         log_warn("the list of jobs has entries that cannot be read: jobs that it lacks are kept");
     if (!tracker->has_list) {
         tracker->has_list = true;

@@ -99,7 +99,8 @@ static void on_open(void *ctx)
 static void on_event(void *ctx, const char *data, size_t length)
 {
     struct upstream *upstream = ctx;
-    tracker_event(upstream->tracker, data, length);
+    if (tracker_event(upstream->tracker, data, length))
+        poller_want_details(upstream->poller);
 }
 
 static void start_polling(struct upstream *upstream, const char *reason)

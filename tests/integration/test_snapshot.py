@@ -104,3 +104,15 @@ def test_a_failed_list_is_read_again(world, fault):
     world.bridge.start()
     world.wait_state("one")
     world.wait_state("two")
+
+
+def test_a_job_known_from_the_stream_alone_gets_what_the_list_has(world):
+    """Soon, not only at the next resync; and a list that lacks such a job takes nothing away."""
+    world.start([job("old", "completed")], {"aiva.list_interval_s": 1})
+    world.simulator.set_job("new", quiet=True, status="queued", sample_name="P-7")
+    world.simulator.emit(b'{"job_id":"new","status":"queued"}')
+    world.simulator.emit(b'{"job_id":"unlisted","status":"queued"}')
+    world.wait_state("new", sample_name="P-7")
+    world.stream_marker()
+    assert not [one for one in world.events("unlisted") if one["event_type"] == "deleted"]
+    assert of_job("unlisted", "state") in world.retained("aiva/jobs/#")
