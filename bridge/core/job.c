@@ -179,6 +179,7 @@ static void merge_newer(struct merger *merger, const struct json_object *old,
     for (size_t i = 0; i < update->object.count; i++) {
         const struct json_member *member = &update->object.members[i];
         if (!is_kept_out(member, hidden) && !find_same(old, member))
+            /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): members is set if count is. */
             keep(merger, member, member->value, completed);
     }
     struct json_member progress = {.name = {"progress", strlen("progress")}};

@@ -261,6 +261,7 @@ static int on_tls_error(const char *text, size_t length, void *ctx)
     if (link->tls_text[0] == '\0' && length > 0) {
         if (length >= sizeof link->tls_text)
             length = sizeof link->tls_text - 1;
+        /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): OpenSSL gives a text. */
         memcpy(link->tls_text, text, length);
         link->tls_text[length] = '\0';
     }
