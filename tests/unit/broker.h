@@ -39,7 +39,7 @@ static inline void broker_init(struct broker *broker)
     broker->port = broker_free_port();
 }
 
-static inline void broker_write(
+__attribute__((format(printf, 3, 4))) static inline void broker_write(
     const struct broker *broker, const char *name, const char *format, ...)
 {
     char path[128];
