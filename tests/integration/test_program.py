@@ -101,9 +101,10 @@ def test_check_finds_a_wrong_password(make_world):
     assert "wrong-pass-1" not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("rules", ["topic read aiva/#", "topic readwrite other"])
+@pytest.mark.parametrize("rules", [
+    "topic read aiva/#", "topic write aiva/#", "topic readwrite other"])
 def test_check_finds_missing_rights(make_world, rules):
-    """4: may not publish. (Rights to subscribe are not refused by mosquitto's rule files.)"""
+    """4: may not publish, may not read what it subscribes to, or neither."""
     world = make_world(broker={"users": {"bridge": "secret"}, "acl": f"user bridge\n{rules}\n"})
     done = world.bridge.run_config("--check", overrides=BRIDGE_LOGIN)
     assert done.returncode == 4, done.stderr
@@ -317,6 +318,18 @@ def test_a_hangup_reads_the_secrets_again(world, tmp_path):
     world.simulator.set_job("one", status="completed")
     world.wait_state("one", since, status="completed")
     assert world.recorder.last(of_bridge("state")).payload == b"online"
+
+
+def test_a_hangup_reads_the_password_again(make_world, tmp_path):
+    """SIGHUP: the new password is tried at once."""
+    password = tmp_path / "password"
+    password.write_text("wrong")
+    world = make_world(broker={"users": {"bridge": "right"}})
+    world.bridge.start({"mqtt.username": "bridge", "mqtt.password_file": str(password)})
+    wait_until(lambda: "not authorised" in world.broker.output(), "the refusal")
+    password.write_text("right")
+    world.bridge.send(signal.SIGHUP)
+    world.recorder.wait_topic(of_bridge("state"), timeout=5)
 
 
 # --- logs

@@ -170,6 +170,16 @@ def test_resync_while_streaming(world):
     assert world.simulator.requests("stream") == 1
 
 
+def test_the_stream_waits_as_long_as_it_is_told(world):
+    """Retry-After of a refused stream is honoured."""
+    world.simulator.fault("stream", status=503, retry_after="2")
+    world.bridge.start()
+    wait_streams(world, 2)
+    first, second = [line["at_ms"] for line in world.simulator.stats()["log"]
+                     if line["kind"] == "stream"]
+    assert second - first >= 1900
+
+
 # --- refusals
 
 
