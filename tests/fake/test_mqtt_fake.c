@@ -526,7 +526,7 @@ static int subscribe_and_answer(int code, bool failure)
 {
     struct error error = {0};
 
-    assert_true(mqtt_subscribe(client.mqtt, "f/#", 1, MQTT_NO_RETAINED, 5, &error));
+    assert_true(mqtt_subscribe(client.mqtt, "f/#", 1, false, 5, &error));
     fake_suback(code, failure);
     turn();
     return client.subscribed;
