@@ -45,9 +45,10 @@ def test_a_cut_stream_is_opened_again(world, hard):
 def test_the_last_event_id_is_sent(world):
     """Where ids were seen, the next request tells the last one."""
     world.start()
-    world.simulator.emit({"job_id": "a", "status": "queued"}, id="71")
-    world.simulator.emit({"job_id": "a", "status": "processing"}, id="é 72")
-    world.wait_state("a", status="processing")
+    name = world.known_upstream()
+    world.simulator.emit({"job_id": name, "status": "queued"}, id="71")
+    world.simulator.emit({"job_id": name, "status": "processing"}, id="é 72")
+    world.wait_state(name, status="processing")
     world.simulator.cut()
     wait_streams(world, 2)
     assert world.simulator.stats()["last_event_id"] == "é 72"

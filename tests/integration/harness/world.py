@@ -126,6 +126,12 @@ class World:
         self.wait_event(name, since)
         return name
 
+    def known_upstream(self, status="processing"):
+        """A new job that the upstream knows and has not told of; returns its id."""
+        name = self.new_name()
+        self.simulator.set_job(name, quiet=True, status=status)
+        return name
+
     def stream_marker(self):
         """Sends a last event and waits for it: what the stream said before is published now."""
         return self.create("queued")
