@@ -26,12 +26,8 @@
 enum {
     CONNECT_GRACE_S = 5, /* beyond paho's own time limit, which it looks at every 3 s only */
     CLOSE_MS = 2000,     /* for the broker to let go */
-    /* A wake-up per acknowledgement costs time, but a small window that is half empty before it is
-     * filled stands still: neither paho nor mosquitto sets TCP_NODELAY, so that acknowledgements
-     * wait in the broker's socket for a TCP acknowledgement that we delay until we send. */
-    WINDOW_LARGE = 50,
-    GIVEN_UP_MS = 1000, /* for the loss to follow when paho gives a publication up */
-    STUCK_MS = 120000,  /* for an attempt to come back before a new one is made beside it */
+    GIVEN_UP_MS = 1000,  /* for the loss to follow when paho gives a publication up */
+    STUCK_MS = 120000,   /* for an attempt to come back before a new one is made beside it */
     /* mosquitto's default for max_inflight_messages, which MQTT 3.1.1 cannot announce. Version
      * 2.0.11 acknowledges what is beyond it at QoS 2, and loses it. */
     QOS2_WINDOW = 20,
@@ -204,15 +200,9 @@ bool mqtt_connect(struct mqtt *mqtt, const struct mqtt_options *options, struct 
     return true;
 }
 
-static unsigned refill_batch(const struct mqtt *mqtt)
-{
-    return mqtt->limits.window >= WINDOW_LARGE ? mqtt->limits.window / 2 : 1;
-}
-
 static void set_window(struct mqtt *mqtt, unsigned window)
 {
     mqtt->limits.window = window;
-    atomic_store(&mqtt->link->ack_batch, refill_batch(mqtt));
 }
 
 unsigned mqtt_window_free(const struct mqtt *mqtt)
@@ -222,7 +212,7 @@ unsigned mqtt_window_free(const struct mqtt *mqtt)
 
 bool mqtt_window_wants_refill(const struct mqtt *mqtt)
 {
-    return mqtt_window_free(mqtt) >= refill_batch(mqtt);
+    return mqtt_window_free(mqtt) > 0;
 }
 
 /* A packet that the broker does not take ends the connection, again after each reconnect. */
