@@ -10,6 +10,7 @@
 #include "mqttlink.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -240,30 +241,32 @@ static void on_not_closed5(void *ctx, MQTTAsync_failureData5 *data)
     post_or_free(ctx, INBOX_MQTT_CLOSED, 0, NULL);
 }
 
-/* One line of OpenSSL's error stack, "thread:error:code:library:function:reason:file:line:data".
- * The first is the cause; the reason is what people can use. */
+/* The reason in a line of OpenSSL's error stack, which is what people can use of
+ * "thread:error:code:library:function:reason:file:line:data"; the whole line if it is not one. */
+static const char *tls_reason(const char *line, size_t *length)
+{
+    const char *end = line + *length, *field = line, *next;
+
+    for (int i = 0; i < 5; i++) {
+        next = memchr(field, ':', (size_t)(end - field));
+        if (next == NULL)
+            return line;
+        field = next + 1;
+    }
+    next = memchr(field, ':', (size_t)(end - field));
+    *length = (size_t)((next != NULL ? next : end) - field);
+    return field;
+}
+
+/* Keeps the first line: it is the cause of the others. */
 static int on_tls_error(const char *text, size_t length, void *ctx)
 {
     struct mqttlink *link = ctx;
-    const char *field = text, *end = text + length;
+    const char *reason = tls_reason(text, &length);
 
-    for (int i = 0; i < 5 && field != NULL; i++) {
-        field = memchr(field, ':', (size_t)(end - field));
-        field = field != NULL ? field + 1 : NULL;
-    }
-    if (field != NULL) {
-        const char *colon = memchr(field, ':', (size_t)(end - field));
-
-        length = (size_t)((colon != NULL ? colon : end) - field);
-        text = field;
-    }
     pthread_mutex_lock(&link->lock);
-    if (link->tls_text[0] == '\0' && length > 0) {
-        if (length >= sizeof link->tls_text)
-            length = sizeof link->tls_text - 1;
-        memcpy(link->tls_text, text, length);
-        link->tls_text[length] = '\0';
-    }
+    if (link->tls_text[0] == '\0')
+        snprintf(link->tls_text, sizeof link->tls_text, "%.*s", (int)length, reason);
     pthread_mutex_unlock(&link->lock);
     return 1; /* go on with the next line */
 }
@@ -271,8 +274,7 @@ static int on_tls_error(const char *text, size_t length, void *ctx)
 void mqttlink_tls_text(struct mqttlink *link, char *out, size_t size)
 {
     pthread_mutex_lock(&link->lock);
-    strncpy(out, link->tls_text, size - 1);
-    out[size - 1] = '\0';
+    snprintf(out, size, "%s", link->tls_text);
     pthread_mutex_unlock(&link->lock);
 }
 

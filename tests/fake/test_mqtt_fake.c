@@ -12,7 +12,7 @@
 #include "mqttlink.h"
 #include "paho_fake.h"
 
-enum { WALK_MESSAGES = 3000 };
+enum { WALK_MESSAGES = 3000, BIG_MESSAGE = 40 * 1024 * 1024 };
 
 struct client {
     struct fixture fixture;
@@ -353,21 +353,21 @@ static void test_destroy_may_call_back_on_the_owner_s_thread(void **state)
 static void test_failed_attempts_are_told_by_name(void **state)
 {
     static const struct {
-        bool version5;
-        int code;
         const char *message;
-        bool refused;
         const char *text;
+        int code;
+        bool version5;
+        bool refused;
     } cases[] = {
-        {false, 4, "CONNACK return code", true, "bad user name or password (code 4)"},
-        {false, 5, NULL, true, "not authorized (code 5)"},
-        {false, 3, NULL, false, "server unavailable (code 3)"},
-        {true, 1, NULL, true, "unacceptable protocol version (code 1)"},
-        {true, 0x87, NULL, true, "Some reason (code 135)"},
-        {true, 0x89, NULL, false, "Some reason (code 137)"},
-        {true, -1, "TCP connect timeout", false, "TCP connect timeout (code -1)"},
-        {true, -1, NULL, false, "Failure (code -1)"},
-        {true, -42, NULL, false, "the connection failed (code -42)"},
+        {"CONNACK return code", "bad user name or password (code 4)", 4, false, true},
+        {NULL, "not authorized (code 5)", 5, false, true},
+        {NULL, "server unavailable (code 3)", 3, false, false},
+        {NULL, "unacceptable protocol version (code 1)", 1, true, true},
+        {NULL, "Some reason (code 135)", 0x87, true, true},
+        {NULL, "Some reason (code 137)", 0x89, true, false},
+        {"TCP connect timeout", "TCP connect timeout (code -1)", -1, true, false},
+        {NULL, "Failure (code -1)", -1, true, false},
+        {NULL, "the connection failed (code -42)", -42, true, false},
     };
 
     (void)state;
@@ -552,8 +552,8 @@ static void test_messages_beyond_the_inbox_s_limit_are_dropped_and_freed(void **
 {
     (void)state;
     open_up(true, NULL);
-    fake_message("first", 40u * 1024 * 1024, "answer");
-    fake_message("second", 40u * 1024 * 1024, NULL);
+    fake_message("first", BIG_MESSAGE, "answer");
+    fake_message("second", BIG_MESSAGE, NULL);
     turn();
     assert_int_equal(client.messages, 1);
     assert_string_equal(client.topic, "first");
