@@ -149,7 +149,7 @@ static bool to_seconds(const struct tm *tm, int64_t *seconds)
 
     if (date.tm_mday != tm->tm_mday)
         return false; /* timegm made 1 March of 29 February */
-    *seconds = midnight + tm->tm_hour * 3600 + tm->tm_min * 60 + tm->tm_sec;
+    *seconds = midnight + (tm->tm_hour * 60 + tm->tm_min) * INT64_C(60) + tm->tm_sec;
     return true;
 }
 
