@@ -200,19 +200,9 @@ bool mqtt_connect(struct mqtt *mqtt, const struct mqtt_options *options, struct 
     return true;
 }
 
-static void set_window(struct mqtt *mqtt, unsigned window)
-{
-    mqtt->limits.window = window;
-}
-
 unsigned mqtt_window_free(const struct mqtt *mqtt)
 {
     return mqtt->limits.window > mqtt->in_flight ? mqtt->limits.window - mqtt->in_flight : 0;
-}
-
-bool mqtt_window_wants_refill(const struct mqtt *mqtt)
-{
-    return mqtt_window_free(mqtt) > 0;
 }
 
 /* A packet that the broker does not take ends the connection, again after each reconnect. */
@@ -294,15 +284,12 @@ bool mqtt_publish(struct mqtt *mqtt, const struct mqtt_publication *publication,
     if (!fits(mqtt, publication, strlen(publication->topic), error))
         return false;
     if (publication->qos == 2 && !mqtt->link->version5 && mqtt->limits.window > QOS2_WINDOW)
-        set_window(mqtt, QOS2_WINDOW);
+        mqtt->limits.window = QOS2_WINDOW;
     flight = mqttlink_flight(mqtt->link, sequence);
     assert(flight != NULL);
     response = mqttlink_publish_response(flight);
-    /* Counted before it is sent: the answer can be there before the call returns. */
-    atomic_fetch_add(&mqtt->link->unanswered, 1);
     code = send(mqtt, publication, &response);
     if (code != MQTTASYNC_SUCCESS) {
-        atomic_fetch_sub(&mqtt->link->unanswered, 1);
         mqttlink_flight_done(flight);
         return refused_by_library(code, error);
     }
@@ -362,7 +349,6 @@ static void on_connected(struct mqtt *mqtt, const struct inbox_event *event)
         return;
     timer_stop(&mqtt->timer);
     mqtt->limits = *(const struct mqtt_limits *)event->pointer;
-    set_window(mqtt, mqtt->limits.window);
     mqtt->state = MQTT_CONNECTED;
     mqtt->handler.on_up(mqtt->handler.ctx, &mqtt->limits);
 }

@@ -184,7 +184,7 @@ void MQTTAsync_destroy(MQTTAsync *handle)
     while (fake_library.handles[place] != own)
         place++;
     memmove(&fake_library.handles[place], &fake_library.handles[place + 1],
-        (fake_library.handle_count - place - 1) * sizeof fake_library.handles[0]);
+        (fake_library.handle_count - place - 1) * sizeof(struct handle *));
     fake_library.handle_count--;
     leave();
     free(own);

@@ -2,17 +2,16 @@
 #define BROKER_H
 
 /* A mosquitto of the test's own, on a free port of 127.0.0.1. Include after cmocka.h. */
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "certificates.h"
 
 struct broker {
     char directory[64];
@@ -20,23 +19,11 @@ struct broker {
     pid_t pid;
 };
 
-static inline unsigned short broker_free_port(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, length), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &length), 0);
-    close(fd);
-    return ntohs(address.sin_port);
-}
-
 static inline void broker_init(struct broker *broker)
 {
     *broker = (struct broker){.directory = "/tmp/test_mqtt.XXXXXX"};
     assert_non_null(mkdtemp(broker->directory));
-    broker->port = broker_free_port();
+    broker->port = certificates_free_port();
 }
 
 __attribute__((format(printf, 3, 4))) static inline void broker_write(
@@ -53,15 +40,6 @@ __attribute__((format(printf, 3, 4))) static inline void broker_write(
     vfprintf(file, format, args);
     va_end(args);
     fclose(file);
-}
-
-/* Runs a shell command in the broker's directory. */
-static inline void broker_shell(const struct broker *broker, const char *command)
-{
-    char line[1024];
-
-    snprintf(line, sizeof line, "cd %s && (%s) >shell.log 2>&1", broker->directory, command);
-    assert_int_equal(system(line), 0);
 }
 
 /* Starts it with the listener and the given further lines, and waits until it says it runs. */

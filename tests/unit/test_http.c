@@ -1,11 +1,15 @@
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 
 #include <cmocka.h>
 
+#include "certificates.h"
 #include "http.h"
 #include "loop_fixture.h"
 #include "raw_server.h"
@@ -295,12 +299,13 @@ static void test_http_caps_the_body(void **state)
 static void test_http_caps_the_header_section(void **state)
 {
     static char answer[80 * 1024];
+    char *end = stpcpy(answer, "HTTP/1.1 200 OK\r\n");
 
     (void)state;
-    strcpy(answer, "HTTP/1.1 200 OK\r\n");
-    while (strlen(answer) < 70 * 1024)
-        strcat(answer, "X-Filler: 0123456789012345678901234567890123456789012345678901234567\r\n");
-    strcat(answer, "\r\n");
+    for (int i = 0; i < 1000; i++)
+        end =
+            stpcpy(end, "X-Filler: 0123456789012345678901234567890123456789012345678901234567\r\n");
+    strcpy(end, "\r\n");
     play_one(HTTP_GET, answer);
     assert_int_equal(world.answer.status, 0);
     assert_string_equal(world.failure, "the answer's header section is too long");
@@ -426,6 +431,79 @@ static void test_http_calls_nobody_after_a_cancel(void **state)
     assert_non_null(strstr(world.server.requests[0], "GET /wanted"));
 }
 
+/* openssl's own little server, which answers every GET. */
+static pid_t start_tls_server(const char *directory, const char *name, unsigned short port)
+{
+    char script[256], output[4096];
+    size_t length = 0;
+    int ends[2];
+    pid_t pid;
+
+    snprintf(script, sizeof script,
+        "cd %s && exec openssl s_server -www -accept 127.0.0.1:%u -cert %s.crt -key %s.key 2>&1",
+        directory, port, name, name);
+    assert_int_equal(pipe(ends), 0);
+    pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        dup2(ends[1], STDOUT_FILENO);
+        execl("/bin/sh", "sh", "-c", script, (char *)NULL);
+        _exit(127);
+    }
+    close(ends[1]);
+    output[0] = '\0';
+    while (strstr(output, "ACCEPT") == NULL) {
+        ssize_t got = read(ends[0], output + length, sizeof output - 1 - length);
+
+        if (got <= 0)
+            fail_msg("openssl did not start: %s", output);
+        length += (size_t)got;
+        output[length] = '\0';
+    }
+    close(ends[0]);
+    return pid;
+}
+
+static void ask_tls(const char *directory, const char *name, const char *ca_file)
+{
+    unsigned short port = certificates_free_port();
+    pid_t pid = start_tls_server(directory, name, port);
+    char url[64];
+
+    open_world();
+    raw_server_start(&world.server);
+    http_client_free(world.client);
+    snprintf(url, sizeof url, "https://127.0.0.1:%u", port);
+    world.client = http_client_new(world.fixture.loop, url, KEY, ca_file, "test/1");
+    ask_with(&(struct http_call){
+        .path = "/", .body_limit = 100000, .timeout_ms = TIMEOUT_MS, .done = on_done});
+    wait_answer();
+    close_world();
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
+static void test_http_checks_the_server_s_certificate(void **state)
+{
+    char directory[] = "/tmp/test_http.XXXXXX", ca_file[64];
+
+    (void)state;
+    assert_non_null(mkdtemp(directory));
+    certificates_make(directory);
+    snprintf(ca_file, sizeof ca_file, "%s/ca.crt", directory);
+    ask_tls(directory, "127.0.0.1", ca_file);
+    assert_string_equal(world.failure, "");
+    assert_int_equal(world.answer.status, 200);
+    ask_tls(directory, "127.0.0.1", "");
+    assert_int_equal(world.answer.status, 0);
+    assert_non_null(strstr(world.failure, "certificate"));
+    ask_tls(directory, "192.0.2.1", ca_file);
+    assert_int_equal(world.answer.status, 0);
+    assert_non_null(strstr(world.failure, "127.0.0.1"));
+    certificates_shell(directory, "rm -f *");
+    assert_int_equal(rmdir(directory), 0);
+}
+
 static void test_http_uses_the_proxy_that_the_environment_named(void **state)
 {
     char proxy[64];
@@ -500,6 +578,7 @@ int main(void)
         cmocka_unit_test(test_http_reuses_connections_unless_told_otherwise),
         cmocka_unit_test(test_http_starts_and_cancels_from_within_an_answer),
         cmocka_unit_test(test_http_calls_nobody_after_a_cancel),
+        cmocka_unit_test(test_http_checks_the_server_s_certificate),
         cmocka_unit_test(test_http_uses_the_proxy_that_the_environment_named),
     };
 

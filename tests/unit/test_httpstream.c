@@ -76,7 +76,7 @@ static const struct httpstream_handler handler = {
 static void open_world(void)
 {
     world = (struct world){0};
-    buf_init(&world.bytes, 16 * 1024 * 1024);
+    buf_init(&world.bytes, 16777216);
     fixture_open(&world.fixture);
     raw_server_open(&world.server);
     world.client = http_client_new(world.fixture.loop, world.server.url, KEY, "", "test/1");

@@ -189,13 +189,11 @@ static bool pump(void *ctx)
 {
     struct client *client = ctx;
 
-    if (mqtt_window_wants_refill(client->mqtt)) {
-        while (client->sent < client->to_send && mqtt_window_free(client->mqtt) > 0) {
-            char number[24];
+    while (client->sent < client->to_send && mqtt_window_free(client->mqtt) > 0) {
+        char number[24];
 
-            snprintf(number, sizeof number, "%lu", client->sent);
-            publish(client, "numbers", number, false);
-        }
+        snprintf(number, sizeof number, "%lu", client->sent);
+        publish(client, "numbers", number, false);
     }
     return client->acks == client->to_send && client->messages >= client->wanted;
 }
@@ -300,7 +298,7 @@ static void test_mqtt_hands_over_response_topic_and_correlation_data(void **stat
         "mosquitto_pub -p %u -V 5 -q 1 -t ask -m now -D publish response-topic answers/here "
         "-D publish correlation-data 4711",
         broker.port);
-    broker_shell(&broker, command);
+    certificates_shell(broker.directory, command);
     client.wanted = 1;
     fixture_run(&client.fixture, has_messages, &client);
     assert_string_equal(client.payload, "now");
@@ -419,18 +417,6 @@ static void test_mqtt_refuses_what_the_broker_would_not_take(void **state)
     broker_remove(&broker);
 }
 
-static void make_certificates(const struct broker *broker)
-{
-    broker_shell(broker,
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key "
-        "-out ca.crt -subj /CN=test-ca -days 2 && "
-        "for n in 127.0.0.1 192.0.2.1; do "
-        "openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout $n.key -out $n.csr "
-        "-subj /CN=server && echo subjectAltName=IP:$n >$n.ext && "
-        "openssl x509 -req -in $n.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out $n.crt -days 2 "
-        "-extfile $n.ext || exit 1; done");
-}
-
 static void connect_tls(struct broker *broker, struct client *client, const char *name, bool own_ca)
 {
     char lines[400], ca_file[128];
@@ -453,7 +439,7 @@ static void test_mqtt_checks_the_broker_s_certificate(void **state)
 
     (void)state;
     broker_init(&broker);
-    make_certificates(&broker);
+    certificates_make(broker.directory);
 
     connect_tls(&broker, &client, "127.0.0.1", true);
     assert_string_equal(client.reason, "");
@@ -483,7 +469,7 @@ static void test_mqtt_connects_over_websockets(void **state)
     (void)state;
     broker_init(&broker);
     /* beside the plain one: mosquitto 2.0.11 does not start with WebSockets alone */
-    port = broker_free_port();
+    port = certificates_free_port();
     snprintf(lines, sizeof lines,
         "allow_anonymous true\nlistener %u 127.0.0.1\nprotocol websockets", port);
     broker_start(&broker, lines);
