@@ -104,9 +104,18 @@ def test_a_stream_that_comments_is_alive(world):
     {"status": 204}, {"status": 404}, {"status": 405}, {"status": 406}, {"status": 501},
     {"status": 200, "content_type": "application/json", "body": "[]"}], ids=str)
 def test_where_there_is_no_stream_it_polls(world, fault):
-    """Polling is said, and does the work."""
-    world.simulator.put_jobs([job("one", "queued")])
+    """Polling is said at once, and the jobs are there."""
+    world.simulator.put_jobs([job("one", "queued", progress=7)])
     world.simulator.fault("stream", times=0, **fault)
+    world.bridge.start(FAST_POLL)
+    world.wait_upstream("polling")
+    world.wait_state("one", status="queued", progress=7)
+
+
+def test_polling_tells_of_changes(world):
+    """Without a stream, changes come all the same."""
+    world.simulator.put_jobs([job("one", "queued")])
+    world.simulator.fault("stream", times=0, status=404)
     world.bridge.start(FAST_POLL)
     world.wait_upstream("polling")
     world.wait_state("one", status="queued")
