@@ -214,13 +214,24 @@ static void fire_expiry(void *ctx)
 
 /* ---- Learning it */
 
+/* What is wrong with the text that is no update. */
+static const char *describe_update(
+    const struct tracker *tracker, char described[static JSON_DESCRIBED])
+{
+    const struct job_update *update = &tracker->update;
+    json_describe(described, JSON_DESCRIBED, update->json, &update->object.problem);
+    return described;
+}
+
 static void report_unusable(
     struct tracker *tracker, enum job_update_result result, const char *where)
 {
     if (result == JOB_UPDATE_REFUSED_ID)
         tracker->counters->jobs_refused++;
-    const char *why = result == JOB_UPDATE_NOT_JSON ? json_result_text(tracker->update.json)
-                                                    : job_update_result_text(result);
+    char described[JSON_DESCRIBED];
+    const char *why = job_update_result_text(result);
+    if (result == JOB_UPDATE_NOT_JSON)
+        why = describe_update(tracker, described);
     log_warn_limited(
         &tracker->limits[result], loop_now(tracker->loop), "%s is skipped: %s", where, why);
 }
@@ -297,8 +308,9 @@ static bool list_is_whole(const char *body, size_t length, struct error *error)
         result = json_array_next(&array, &element);
     if (result == JSON_END)
         return true;
-    return error_set(error, ERROR_UPSTREAM, "the list of jobs is %s%s", json_result_text(result),
-        result == JSON_WRONG_TYPE ? ": an array was expected" : "");
+    char described[JSON_DESCRIBED];
+    json_describe(described, sizeof described, result, &array.problem);
+    return error_set(error, ERROR_UPSTREAM, "the list of jobs is %s", described);
 }
 
 /* Returns whether the element leaves no doubt about which job it means. */
@@ -356,9 +368,10 @@ bool tracker_answer(struct tracker *tracker, const char *id, const char *body, s
     uint64_t mark, enum payload_source source, struct error *error)
 {
     enum job_update_result result = job_update_read(&tracker->update, body, length);
+    char described[JSON_DESCRIBED];
     if (result == JOB_UPDATE_NOT_JSON)
         return error_set(
-            error, ERROR_UPSTREAM, "the answer is %s", json_result_text(tracker->update.json));
+            error, ERROR_UPSTREAM, "the answer is %s", describe_update(tracker, described));
     if (result != JOB_UPDATE_OK)
         return error_set(
             error, ERROR_UPSTREAM, "the answer cannot be used: %s", job_update_result_text(result));

@@ -17,7 +17,7 @@
 #define TEXT_OF(number)  TEXT_OF_(number)
 #define TEXT_OF_(number) #number
 
-const char *json_result_text(enum json_result result)
+static const char *result_text(enum json_result result)
 {
     static const char *const texts[] = {
         [JSON_OK] = "valid",
@@ -33,119 +33,208 @@ const char *json_result_text(enum json_result result)
     return texts[result];
 }
 
-/* ---- Scanning. `broken` ends the scan; `refused` lets it go on, so that an array's end is found.
- */
+void json_describe(
+    char *out, size_t size, enum json_result result, const struct json_problem *problem)
+{
+    bool says_more = result == JSON_SYNTAX || result == JSON_WRONG_TYPE;
+    snprintf(out, size, "%s at byte %zu%s%s", result_text(result), problem->at,
+        says_more ? ": " : "", says_more ? problem->reason : "");
+}
+
+/* ---- Scanning. The first problem ends it, and `at` then stays where that problem is. */
 
 struct scanner {
+    const char *text;
     const char *at;
     const char *end;
-    enum json_result broken;
-    enum json_result refused;
+    enum json_result result;
+    const char *reason;
+    bool any_string; /* takes \u0000 and half pairs too: an array is walked to its end past them */
 };
 
-static bool fail(struct scanner *s, enum json_result why)
+static struct scanner begin(const char *text, size_t length)
 {
-    s->broken = why;
+    return (struct scanner){.text = text, .at = text, .end = text + length, .result = JSON_OK};
+}
+
+static enum json_result finish(const struct scanner *s, struct json_problem *problem)
+{
+    *problem = (struct json_problem){(size_t)(s->at - s->text), s->reason};
+    return s->result;
+}
+
+static bool fail(struct scanner *s, enum json_result result, const char *reason)
+{
+    s->result = result;
+    s->reason = reason;
     return false;
 }
 
-static void skip_space(struct scanner *s)
+static bool fail_at(struct scanner *s, const char *at, enum json_result result, const char *reason)
 {
-    while (s->at < s->end && (*s->at == ' ' || *s->at == '\n' || *s->at == '\r' || *s->at == '\t'))
+    s->at = at;
+    return fail(s, result, reason);
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static void skip_some_space(struct scanner *s)
+{
+    while (s->at < s->end && is_space(*s->at))
         s->at++;
 }
 
+/* Between most tokens there is none. */
+static inline void skip_space(struct scanner *s)
+{
+    if (s->at < s->end && (unsigned char)*s->at <= ' ')
+        skip_some_space(s);
+}
+
+/* Where a name or a value should stand. `closing` ends the container in which a comma leads here.
+ */
+static bool fail_expecting(struct scanner *s, char closing, const char *expected)
+{
+    const char *before = s->at;
+    while (before > s->text && is_space(before[-1]))
+        before--;
+    if (s->at < s->end && *s->at == closing && before > s->text && before[-1] == ',')
+        expected = "the comma before this is one too many";
+    return fail(s, JSON_SYNTAX, expected);
+}
+
+/* ---- Strings */
+
+/* Behind the "\u" of an escape. */
 static bool read_hex4(struct scanner *s, unsigned *value)
 {
-    if (s->end - s->at < 4)
-        return fail(s, JSON_SYNTAX);
+    const char *digits = s->at;
     *value = 0;
     for (int i = 0; i < 4; i++) {
-        char c = *s->at++;
+        char c = s->at < s->end ? *s->at++ : '\0';
         unsigned digit;
-        if (c >= '0' && c <= '9')
+        if (is_digit(c))
             digit = (unsigned)(c - '0');
         else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
             digit = (unsigned)((c | 0x20) - 'a') + 10;
         else
-            return fail(s, JSON_SYNTAX);
+            return fail_at(
+                s, digits - 2, JSON_SYNTAX, "expected four hexadecimal digits after \\u");
         *value = *value * 16 + digit;
     }
     return true;
 }
 
-/* Behind "\u". A high surrogate must be followed by a low one. */
-static bool skip_unicode_escape(struct scanner *s)
+/* Behind a high surrogate: takes the low one that must follow. */
+static bool skip_low_surrogate(struct scanner *s, bool *found)
 {
-    unsigned unit;
-    if (!read_hex4(s, &unit))
-        return false;
-    if (unit == 0)
-        s->refused = JSON_NUL;
-    if (unit < 0xD800 || unit > 0xDFFF)
+    const char *before = s->at;
+    unsigned low;
+    *found = false;
+    if (s->end - s->at < 2 || s->at[0] != '\\' || s->at[1] != 'u')
         return true;
-    unsigned low = 0;
-    if (unit < 0xDC00 && s->end - s->at >= 2 && s->at[0] == '\\' && s->at[1] == 'u') {
-        const char *before = s->at;
-        s->at += 2;
-        if (!read_hex4(s, &low))
-            return false;
-        if (low < 0xDC00 || low > 0xDFFF)
-            s->at = before;
-    }
-    if (low < 0xDC00 || low > 0xDFFF)
-        s->refused = JSON_SURROGATE;
+    s->at += 2;
+    if (!read_hex4(s, &low))
+        return false;
+    *found = low >= 0xDC00 && low <= 0xDFFF;
+    if (!*found)
+        s->at = before;
     return true;
 }
 
+/* Behind the "\u" of an escape. */
+static bool skip_unicode_escape(struct scanner *s)
+{
+    const char *escape = s->at - 2;
+    unsigned unit;
+    if (!read_hex4(s, &unit))
+        return false;
+    if (unit == 0 && !s->any_string)
+        return fail_at(s, escape, JSON_NUL, "\\u0000 is not allowed");
+    if (unit < 0xD800 || unit > 0xDFFF)
+        return true;
+    bool paired = false;
+    if (unit < 0xDC00 && !skip_low_surrogate(s, &paired))
+        return false;
+    if (!paired && !s->any_string)
+        return fail_at(s, escape, JSON_SURROGATE, "this is half of a surrogate pair");
+    return true;
+}
+
+/* Behind the backslash. */
 static bool skip_escape(struct scanner *s)
 {
-    if (s->at == s->end)
-        return fail(s, JSON_SYNTAX);
-    char c = *s->at++;
+    const char *escape = s->at - 1;
+    char c = s->at < s->end ? *s->at++ : '\0';
     if (c == 'u')
         return skip_unicode_escape(s);
     if (c == '\0' || !strchr("\"\\/bfnrt", c))
-        return fail(s, JSON_SYNTAX);
+        return fail_at(s, escape, JSON_SYNTAX, "this is not an escape sequence of JSON");
     return true;
+}
+
+/* Behind a control character, or at the end of the text, which is the end of a line. */
+static bool fail_in_string(struct scanner *s, const char *quote, unsigned char c)
+{
+    if (c == '\n')
+        return fail_at(s, quote, JSON_SYNTAX, "this string has no end on its line");
+    return fail_at(s, s->at - 1, JSON_SYNTAX, "a control character in a string must be escaped");
 }
 
 /* At the opening quote. */
 static bool skip_string(struct scanner *s, bool *escaped)
 {
-    if (s->at == s->end || *s->at != '"')
-        return fail(s, JSON_SYNTAX);
-    s->at++;
-    while (s->at < s->end) {
-        unsigned char c = (unsigned char)*s->at++;
+    const char *quote = s->at, *at = quote + 1;
+    while (at < s->end) {
+        unsigned char c = (unsigned char)*at++;
+        if (c >= 0x20 && c != '"' && c != '\\')
+            continue;
+        s->at = at;
         if (c == '"')
             return true;
-        if (c < 0x20)
-            return fail(s, JSON_SYNTAX);
-        if (c == '\\') {
-            *escaped = true;
-            if (!skip_escape(s))
-                return false;
-        }
+        if (c != '\\')
+            return fail_in_string(s, quote, c);
+        *escaped = true;
+        if (!skip_escape(s))
+            return false;
+        at = s->at;
     }
-    return fail(s, JSON_SYNTAX);
+    return fail_in_string(s, quote, '\n');
 }
+
+/* ---- Numbers and words */
 
 static bool skip_digits(struct scanner *s)
 {
     const char *from = s->at;
-    while (s->at < s->end && *s->at >= '0' && *s->at <= '9')
+    while (s->at < s->end && is_digit(*s->at))
         s->at++;
-    return s->at > from || fail(s, JSON_SYNTAX);
+    return s->at > from || fail(s, JSON_SYNTAX, "expected a digit");
+}
+
+static bool skip_whole_number(struct scanner *s)
+{
+    if (s->at == s->end || *s->at != '0')
+        return skip_digits(s);
+    s->at++;
+    if (s->at < s->end && is_digit(*s->at))
+        return fail(s, JSON_SYNTAX, "a number must not begin with 0");
+    return true;
 }
 
 static bool skip_number(struct scanner *s)
 {
     if (*s->at == '-')
         s->at++;
-    if (s->at < s->end && *s->at == '0')
-        s->at++;
-    else if (!skip_digits(s))
+    if (!skip_whole_number(s))
         return false;
     if (s->at < s->end && *s->at == '.') {
         s->at++;
@@ -165,7 +254,7 @@ static bool skip_word(struct scanner *s, const char *word)
 {
     size_t length = strlen(word);
     if ((size_t)(s->end - s->at) < length || memcmp(s->at, word, length) != 0)
-        return fail(s, JSON_SYNTAX);
+        return fail(s, JSON_SYNTAX, "expected a value");
     s->at += length;
     return true;
 }
@@ -183,79 +272,128 @@ static bool skip_scalar(struct scanner *s)
     case 'n':
         return skip_word(s, "null");
     default:
-        return skip_number(s);
+        if (*s->at == '-' || is_digit(*s->at))
+            return skip_number(s);
+        return fail_expecting(s, ']', "expected a value");
     }
 }
 
+/* ---- Containers */
+
 /* `"name" :` */
-static bool skip_name(struct scanner *s, bool *escaped)
+static bool skip_name(struct scanner *s, struct json_member *member)
 {
     skip_space(s);
-    if (!skip_string(s, escaped))
+    if (s->at == s->end || *s->at != '"')
+        return fail_expecting(s, '}', "expected a member's name in double quotes");
+    const char *quote = s->at;
+    member->escaped_name = false;
+    if (!skip_string(s, &member->escaped_name))
         return false;
+    member->name = (struct json_slice){quote + 1, (size_t)(s->at - quote) - 2};
     skip_space(s);
     if (s->at == s->end || *s->at != ':')
-        return fail(s, JSON_SYNTAX);
+        return fail(s, JSON_SYNTAX, "expected a colon");
     s->at++;
     return true;
 }
 
-/* After a value within a container: closes as many as end here, or goes on to the next value. */
-static bool close_or_continue(struct scanner *s, const char *open, unsigned *depth)
+/* Behind a value in a container: takes the comma or the closing bracket. */
+static bool skip_separator(struct scanner *s, char closing, bool *closed)
 {
-    bool escaped;
+    skip_space(s);
+    if (s->at == s->end || (*s->at != ',' && *s->at != closing))
+        return fail(s, JSON_SYNTAX,
+            closing == '}' ? "expected a comma or a closing brace"
+                           : "expected a comma or a closing bracket");
+    *closed = *s->at++ == closing;
+    return true;
+}
+
+/* Behind a value: closes as many containers as end here, or goes on to the next value. */
+static bool close_or_continue(struct scanner *s, const char *closings, unsigned *depth)
+{
     while (*depth > 0) {
-        skip_space(s);
-        if (s->at == s->end)
-            return fail(s, JSON_SYNTAX);
-        char c = *s->at++;
-        bool object = open[*depth - 1] == '{';
-        if (c == ',')
-            return !object || skip_name(s, &escaped);
-        if (c != (object ? '}' : ']'))
-            return fail(s, JSON_SYNTAX);
+        char closing = closings[*depth - 1];
+        bool closed;
+        if (!skip_separator(s, closing, &closed))
+            return false;
+        if (!closed)
+            return closing == ']' || skip_name(s, &(struct json_member){0});
         (*depth)--;
     }
     return true;
 }
 
 /* Opens a container. *is_empty: it was closed again at once. */
-static bool open_container(struct scanner *s, char *open, unsigned *depth, bool *is_empty)
+static bool open_container(struct scanner *s, char *closings, unsigned *depth, bool *is_empty)
 {
     if (*depth == LIMIT_JSON_DEPTH)
-        return fail(s, JSON_TOO_DEEP);
-    bool escaped;
-    char c = *s->at++;
+        return fail(s, JSON_TOO_DEEP, "nested too deeply");
+    char closing = *s->at++ == '{' ? '}' : ']';
     skip_space(s);
-    *is_empty = s->at < s->end && *s->at == (c == '{' ? '}' : ']');
+    *is_empty = s->at < s->end && *s->at == closing;
     if (*is_empty) {
         s->at++;
         return true;
     }
-    open[(*depth)++] = c;
-    return c == '[' || skip_name(s, &escaped);
+    closings[(*depth)++] = closing;
+    return closing == ']' || skip_name(s, &(struct json_member){0});
 }
 
 /* One value of any type, without recursion: the other side chooses the depth. */
 static bool skip_value(struct scanner *s)
 {
-    char open[LIMIT_JSON_DEPTH];
+    char closings[LIMIT_JSON_DEPTH];
     unsigned depth = 0;
     do {
         skip_space(s);
         if (s->at == s->end)
-            return fail(s, JSON_SYNTAX);
+            return fail(s, JSON_SYNTAX, "expected a value");
         bool complete = true;
         if (*s->at == '{' || *s->at == '[') {
-            if (!open_container(s, open, &depth, &complete))
+            if (!open_container(s, closings, &depth, &complete))
                 return false;
         } else if (!skip_scalar(s)) {
             return false;
         }
-        if (complete && !close_or_continue(s, open, &depth))
+        if (complete && !close_or_continue(s, closings, &depth))
             return false;
     } while (depth > 0);
     return true;
+}
+
+/* ---- Documents */
+
+static bool check_utf8(struct scanner *s)
+{
+    size_t length = (size_t)(s->end - s->text);
+    size_t valid = utf8_valid_length(s->text, length);
+    return valid == length || fail_at(s, s->text + valid, JSON_NOT_UTF8, "this is not valid UTF-8");
+}
+
+static bool check_end(struct scanner *s)
+{
+    skip_space(s);
+    return s->at == s->end || fail(s, JSON_SYNTAX, "expected nothing more here");
+}
+
+/* Goes to the opening bracket; false where the text is something else. */
+static bool find_opening(struct scanner *s, char bracket, const char *expected)
+{
+    skip_space(s);
+    if (s->at < s->end && *s->at == bracket)
+        return true;
+    const char *value = s->at;
+    return skip_value(s) && fail_at(s, value, JSON_WRONG_TYPE, expected);
+}
+
+enum json_result json_check(const char *text, size_t length, struct json_problem *problem)
+{
+    struct scanner s = begin(text, length);
+    if (check_utf8(&s) && skip_value(&s))
+        check_end(&s);
+    return finish(&s, problem);
 }
 
 /* ---- Objects */
@@ -314,7 +452,7 @@ static bool keep_member(
         return true;
     }
     if (object->count == LIMIT_JSON_MEMBERS)
-        return fail(s, JSON_TOO_MANY);
+        return fail_at(s, member->name.at - 1, JSON_TOO_MANY, "too many members");
     if (object->count == object->capacity) {
         object->capacity = object->capacity == 0 ? 16 : object->capacity * 2;
         object->members = xreallocarray(object->members, object->capacity, sizeof *object->members);
@@ -325,15 +463,9 @@ static bool keep_member(
 
 static bool read_member(struct json_object *object, struct scanner *s)
 {
-    struct json_member member = {0};
-    skip_space(s);
-    const char *quote = s->at;
-    if (!skip_string(s, &member.escaped_name))
+    struct json_member member;
+    if (!skip_name(s, &member))
         return false;
-    member.name = (struct json_slice){quote + 1, (size_t)(s->at - quote) - 2};
-    skip_space(s);
-    if (s->at == s->end || *s->at++ != ':')
-        return fail(s, JSON_SYNTAX);
     skip_space(s);
     const char *value = s->at;
     if (!skip_value(s))
@@ -342,56 +474,29 @@ static bool read_member(struct json_object *object, struct scanner *s)
     return keep_member(object, s, &member);
 }
 
-/* Behind the opening brace, to behind the closing one. */
+/* At the opening brace, to behind the closing one. */
 static bool read_members(struct json_object *object, struct scanner *s)
 {
+    s->at++;
     skip_space(s);
-    if (s->at < s->end && *s->at == '}') {
+    bool closed = s->at < s->end && *s->at == '}';
+    if (closed)
         s->at++;
-        return true;
-    }
-    for (;;) {
-        if (!read_member(object, s))
+    while (!closed)
+        if (!read_member(object, s) || !skip_separator(s, '}', &closed))
             return false;
-        skip_space(s);
-        if (s->at == s->end)
-            return fail(s, JSON_SYNTAX);
-        char c = *s->at++;
-        if (c == '}')
-            return true;
-        if (c != ',')
-            return fail(s, JSON_SYNTAX);
-    }
-}
-
-static enum json_result scan_object(struct json_object *object, const char *text, size_t length)
-{
-    if (!utf8_valid(text, length))
-        return JSON_NOT_UTF8;
-    struct scanner s = {text, text + length, JSON_OK, JSON_OK};
-    skip_space(&s);
-    if (s.at == s.end)
-        return JSON_SYNTAX;
-    if (*s.at != '{') {
-        if (!skip_value(&s))
-            return s.broken;
-        return JSON_WRONG_TYPE;
-    }
-    s.at++;
-    if (!read_members(object, &s))
-        return s.broken;
-    skip_space(&s);
-    return s.at < s.end ? JSON_SYNTAX : s.refused;
+    return true;
 }
 
 enum json_result json_object_read(struct json_object *object, const char *text, size_t length)
 {
+    struct scanner s = begin(text, length);
     object->count = 0;
     object->duplicate = (struct json_slice){NULL, 0};
-    enum json_result result = scan_object(object, text, length);
-    if (result != JSON_OK)
+    if (!check_utf8(&s) || !find_opening(&s, '{', "expected an object") ||
+        !read_members(object, &s) || !check_end(&s))
         object->count = 0;
-    return result;
+    return finish(&s, &object->problem);
 }
 
 void json_object_clear(struct json_object *object)
@@ -404,45 +509,40 @@ void json_object_clear(struct json_object *object)
 
 enum json_result json_array_begin(struct json_array *array, const char *text, size_t length)
 {
-    struct scanner s = {text, text + length, JSON_OK, JSON_OK};
-    skip_space(&s);
-    if (s.at == s.end)
-        return JSON_SYNTAX;
-    if (*s.at != '[') {
-        if (!skip_value(&s))
-            return s.broken;
-        return JSON_WRONG_TYPE;
-    }
-    *array = (struct json_array){s.at + 1, s.end, true};
-    return JSON_OK;
+    struct scanner s = begin(text, length);
+    s.any_string = true;
+    if (find_opening(&s, '[', "expected an array"))
+        s.at++;
+    *array = (struct json_array){.text = text, .at = s.at, .end = s.end, .first = true};
+    return finish(&s, &array->problem);
 }
 
-/* JSON_OK: a value follows; JSON_END: the array and the text end here. */
-static enum json_result array_step(struct json_array *array, struct scanner *s)
+/* Goes to the next element; *closed: to the end of the array instead. */
+static bool array_step(const struct json_array *array, struct scanner *s, bool *closed)
 {
     skip_space(s);
-    if (s->at == s->end)
-        return JSON_SYNTAX;
-    if (*s->at == ']') {
+    *closed = array->first && s->at < s->end && *s->at == ']';
+    if (*closed)
         s->at++;
-        skip_space(s);
-        return s->at == s->end ? JSON_END : JSON_SYNTAX;
-    }
-    if (!array->first && *s->at++ != ',')
-        return JSON_SYNTAX;
+    else if (!array->first && !skip_separator(s, ']', closed))
+        return false;
     skip_space(s);
-    return JSON_OK;
+    return true;
 }
 
 enum json_result json_array_next(struct json_array *array, struct json_slice *element)
 {
-    struct scanner s = {array->at, array->end, JSON_OK, JSON_OK};
-    enum json_result step = array_step(array, &s);
-    if (step != JSON_OK)
-        return step;
+    struct scanner s = begin(array->text, (size_t)(array->end - array->text));
+    bool closed;
+    s.any_string = true;
+    s.at = array->at;
+    if (!array_step(array, &s, &closed))
+        return finish(&s, &array->problem);
+    if (closed)
+        return check_end(&s) ? JSON_END : finish(&s, &array->problem);
     const char *from = s.at;
     if (!skip_value(&s))
-        return s.broken;
+        return finish(&s, &array->problem);
     *element = (struct json_slice){from, (size_t)(s.at - from)};
     array->at = s.at;
     array->first = false;

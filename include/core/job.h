@@ -39,7 +39,7 @@ bool job_is_hidden(const struct job_hidden *hidden, const char *name);
 
 enum job_update_result {
     JOB_UPDATE_OK,
-    JOB_UPDATE_NOT_JSON,   /* `json` says how */
+    JOB_UPDATE_NOT_JSON,   /* `json` says how, and object.problem where and why */
     JOB_UPDATE_AMBIGUOUS,  /* job_id or status comes twice */
     JOB_UPDATE_NO_ID,      /* missing or not a string */
     JOB_UPDATE_REFUSED_ID, /* the contract's rules for ids */

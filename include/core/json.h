@@ -28,8 +28,21 @@ enum json_result {
     JSON_TOO_MANY,   /* LIMIT_JSON_MEMBERS */
 };
 
-/* For a log line: "not valid UTF-8", "nested more than 128 levels deep", … */
-const char *json_result_text(enum json_result result);
+/* The first problem of a text; what is not UTF-8 counts before all else. */
+struct json_problem {
+    size_t at;          /* in bytes from 0 */
+    const char *reason; /* "expected a colon", …; a literal; NULL where there is no problem */
+};
+
+/* Room for any text of json_describe. */
+#define JSON_DESCRIBED 128
+
+/* For a log line: "not valid JSON at byte 17: expected a colon", … */
+void json_describe(
+    char *out, size_t size, enum json_result result, const struct json_problem *problem);
+
+/* Checks a whole text: one value of any type. */
+enum json_result json_check(const char *text, size_t length, struct json_problem *problem);
 
 struct json_member {
     struct json_slice name;  /* between the quotes, escapes as they stand */
@@ -44,6 +57,7 @@ struct json_object {
     size_t count;
     size_t capacity;
     struct json_slice duplicate; /* the first name that came twice; length 0 if none */
+    struct json_problem problem; /* of the text that was last read */
 };
 
 /* Slices point into `text`, which must outlive their use. On failure the count is 0. */
@@ -58,9 +72,11 @@ bool json_name_is(const struct json_member *member, const char *name);
 
 /* Walks an array's elements. */
 struct json_array {
+    const char *text;
     const char *at;
     const char *end;
     bool first;
+    struct json_problem problem; /* once the result is neither JSON_OK nor JSON_END */
 };
 
 enum json_result json_array_begin(struct json_array *array, const char *text, size_t length);
