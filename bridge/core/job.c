@@ -40,7 +40,8 @@ const char *job_update_result_text(enum job_update_result result)
         [JOB_UPDATE_NOT_JSON] = "not a usable JSON object",
         [JOB_UPDATE_AMBIGUOUS] = "it gives job_id or status more than once",
         [JOB_UPDATE_NO_ID] = "it has no job_id that is a string",
-        [JOB_UPDATE_REFUSED_ID] = "its job_id is empty, '.', '..' or longer than 128 bytes",
+        [JOB_UPDATE_REFUSED_ID] =
+            "its job_id is empty, '.', '..', longer than 128 bytes or no text",
         [JOB_UPDATE_NO_STATUS] = "it has no status that is a string of 1 to 64 bytes",
     };
     return texts[result];
@@ -86,7 +87,7 @@ enum job_update_result job_update_read(struct job_update *update, const char *te
     bool too_long = false;
     const struct json_member *id = json_find(&update->object, "job_id");
     if (!copy_string(id, update->id, sizeof update->id, &too_long))
-        return too_long ? JOB_UPDATE_REFUSED_ID : JOB_UPDATE_NO_ID;
+        return id && json_is_string(id->value) ? JOB_UPDATE_REFUSED_ID : JOB_UPDATE_NO_ID;
     update->id_class = topic_classify_id(update->id, strlen(update->id));
     if (update->id_class == TOPIC_ID_REFUSED)
         return JOB_UPDATE_REFUSED_ID;

@@ -49,7 +49,7 @@ struct scanner {
     const char *end;
     enum json_result result;
     const char *reason;
-    bool any_string; /* takes \u0000 and half pairs too: an array is walked to its end past them */
+    bool strict; /* refuses \u0000 and halves of surrogate pairs: C strings cannot hold them */
 };
 
 static struct scanner begin(const char *text, size_t length)
@@ -157,14 +157,14 @@ static bool skip_unicode_escape(struct scanner *s)
     unsigned unit;
     if (!read_hex4(s, &unit))
         return false;
-    if (unit == 0 && !s->any_string)
+    if (unit == 0 && s->strict)
         return fail_at(s, escape, JSON_NUL, "\\u0000 is not allowed");
     if (unit < 0xD800 || unit > 0xDFFF)
         return true;
     bool paired = false;
     if (unit < 0xDC00 && !skip_low_surrogate(s, &paired))
         return false;
-    if (!paired && !s->any_string)
+    if (!paired && s->strict)
         return fail_at(s, escape, JSON_SURROGATE, "this is half of a surrogate pair");
     return true;
 }
@@ -391,6 +391,7 @@ static bool find_opening(struct scanner *s, char bracket, const char *expected)
 enum json_result json_check(const char *text, size_t length, struct json_problem *problem)
 {
     struct scanner s = begin(text, length);
+    s.strict = true;
     if (check_utf8(&s) && skip_value(&s))
         check_end(&s);
     return finish(&s, problem);
@@ -398,10 +399,39 @@ enum json_result json_check(const char *text, size_t length, struct json_problem
 
 /* ---- Objects */
 
-static bool decode_name(const struct json_member *member, struct buf *out)
+static unsigned hex4(const char *at)
 {
-    struct json_slice quoted = {member->name.at - 1, member->name.length + 2};
-    return json_decode_string(quoted, out);
+    unsigned value = 0;
+    for (int i = 0; i < 4; i++) {
+        unsigned char c = (unsigned char)at[i];
+        value = value * 16 + (c <= '9' ? c - 0x30u : (c | 0x20u) - 0x61u + 10);
+    }
+    return value;
+}
+
+/* The next character of a string that was scanned, escapes resolved. */
+static uint32_t next_character(const char **at, const char *end)
+{
+    static const char plain[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
+    uint32_t point;
+    if (**at != '\\') {
+        *at += utf8_decode(*at, (size_t)(end - *at), &point);
+        return point;
+    }
+    if ((*at)[1] != 'u') {
+        point = (uint32_t)meant[strchr(plain, (*at)[1]) - plain];
+        *at += 2;
+        return point;
+    }
+    point = hex4(*at + 2);
+    *at += 6;
+    if (point < 0xD800 || point > 0xDBFF || end - *at < 6 || (*at)[0] != '\\' || (*at)[1] != 'u')
+        return point;
+    unsigned low = hex4(*at + 2);
+    if (low < 0xDC00 || low > 0xDFFF)
+        return point;
+    *at += 6;
+    return 0x10000 + ((point - 0xD800) << 10) + (low - 0xDC00);
 }
 
 bool json_same_name(const struct json_member *a, const struct json_member *b)
@@ -409,27 +439,18 @@ bool json_same_name(const struct json_member *a, const struct json_member *b)
     if (!a->escaped_name && !b->escaped_name)
         return a->name.length == b->name.length &&
                memcmp(a->name.at, b->name.at, a->name.length) == 0;
-    struct buf left, right;
-    buf_init(&left, LIMIT_EVENT);
-    buf_init(&right, LIMIT_EVENT);
-    bool same = decode_name(a, &left) && decode_name(b, &right) && left.length == right.length &&
-                (left.length == 0 || memcmp(left.data, right.data, left.length) == 0);
-    buf_clear(&left);
-    buf_clear(&right);
-    return same;
+    const char *left = a->name.at, *left_end = left + a->name.length;
+    const char *right = b->name.at, *right_end = right + b->name.length;
+    while (left < left_end && right < right_end)
+        if (next_character(&left, left_end) != next_character(&right, right_end))
+            return false;
+    return left == left_end && right == right_end;
 }
 
 bool json_name_is(const struct json_member *member, const char *name)
 {
     struct json_member wanted = {.name = {name, strlen(name)}};
-    if (!member->escaped_name)
-        return json_same_name(member, &wanted);
-    struct buf decoded;
-    buf_init(&decoded, LIMIT_EVENT);
-    bool same = decode_name(member, &decoded) && decoded.length == wanted.name.length &&
-                (decoded.length == 0 || memcmp(decoded.data, name, decoded.length) == 0);
-    buf_clear(&decoded);
-    return same;
+    return json_same_name(member, &wanted);
 }
 
 const struct json_member *json_find(const struct json_object *object, const char *name)
@@ -510,7 +531,6 @@ void json_object_clear(struct json_object *object)
 enum json_result json_array_begin(struct json_array *array, const char *text, size_t length)
 {
     struct scanner s = begin(text, length);
-    s.any_string = true;
     if (find_opening(&s, '[', "expected an array"))
         s.at++;
     *array = (struct json_array){.text = text, .at = s.at, .end = s.end, .first = true};
@@ -534,7 +554,6 @@ enum json_result json_array_next(struct json_array *array, struct json_slice *el
 {
     struct scanner s = begin(array->text, (size_t)(array->end - array->text));
     bool closed;
-    s.any_string = true;
     s.at = array->at;
     if (!array_step(array, &s, &closed))
         return finish(&s, &array->problem);
@@ -572,6 +591,10 @@ bool json_decode_string(struct json_slice value, struct buf *out)
         return false;
     if (!memchr(value.at, '\\', value.length))
         return buf_append(out, value.at + 1, value.length - 2);
+    struct scanner s = begin(value.at, value.length);
+    s.strict = true;
+    if (!skip_value(&s))
+        return false;
     cJSON *tree = cJSON_ParseWithLength(value.at, value.length);
     bool done = tree && cJSON_IsString(tree) && buf_append_text(out, tree->valuestring);
     cJSON_Delete(tree);
