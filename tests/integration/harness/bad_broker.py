@@ -113,7 +113,8 @@ class Session:
         broker = self.broker
         code, properties = 0, {}
         if self.is_victim:
-            code, properties = broker.connack_code, broker.connack_properties
+            code = broker.connack_code or broker.on_connect(packet)
+            properties = broker.connack_properties
             if not broker.answers_connect:
                 return
             if broker.connack_delay:
@@ -223,6 +224,7 @@ class BadBroker:
         self.connack_delay = 0
         self.answers_connect = True
         self.answers_pings = True
+        self.on_connect = lambda packet: 0
         self.on_publish = lambda packet: None
         self.on_subscribe = lambda pattern: None
         self.unfrozen = threading.Event()
