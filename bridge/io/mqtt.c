@@ -35,6 +35,14 @@ enum {
     PACKET_MOST = 268435455, /* MQTT 5, section 2.1.4 */
 };
 
+/* What the broker said about CONNECT itself, so that the next attempt can obey: paho cannot change a
+ * connection's will or keep-alive time. */
+struct demands {
+    int will_qos_lowered;
+    bool will_unretained;
+    int keep_alive_s; /* 0: none */
+};
+
 struct mqtt {
     struct loop *loop;
     struct mqtt_handler handler;
@@ -46,6 +54,8 @@ struct mqtt {
     struct timer timer; /* of the state: the attempt, the close, a publication that was given up */
     int timeout_s;      /* of the attempt */
     struct mqtt_limits limits;
+    struct demands demands;
+    int keep_alive_s;   /* of the attempt or connection */
     unsigned in_flight; /* publications without an answer */
     unsigned refused_said;
     struct log_limit refused_limit;
@@ -184,15 +194,43 @@ static bool may_try(struct mqtt *mqtt, struct error *error)
     return true;
 }
 
+static struct mqtt_options with_demands(
+    const struct mqtt *mqtt, const struct mqtt_options *options)
+{
+    struct mqtt_options result = *options;
+    const struct demands *demands = &mqtt->demands;
+
+    result.will_qos -= demands->will_qos_lowered;
+    if (result.will_qos < 0)
+        result.will_qos = 0;
+    result.will_unretained = options->will_unretained || demands->will_unretained;
+    if (demands->keep_alive_s > 0 && demands->keep_alive_s < result.keep_alive_s)
+        result.keep_alive_s = demands->keep_alive_s;
+    return result;
+}
+
+/* Some refusals tell what to do better. */
+static void learn(struct mqtt *mqtt, int code)
+{
+    if (code == MQTTREASONCODE_QOS_NOT_SUPPORTED && mqtt->demands.will_qos_lowered < 2)
+        mqtt->demands.will_qos_lowered++;
+    else if (code == MQTTREASONCODE_RETAIN_NOT_SUPPORTED)
+        mqtt->demands.will_unretained = true;
+}
+
 bool mqtt_connect(struct mqtt *mqtt, const struct mqtt_options *options, struct error *error)
 {
+    struct mqtt_options obeying;
+
     assert(mqtt->state == MQTT_IDLE && options->window > 0);
     if (!may_try(mqtt, error))
         return false;
-    mqtt->link = mqttlink_new(loop_inbox(mqtt->loop), ++next_generation, options, error);
+    obeying = with_demands(mqtt, options);
+    mqtt->link = mqttlink_new(loop_inbox(mqtt->loop), ++next_generation, &obeying, error);
     if (mqtt->link == NULL)
         return false;
     mqtt->state = MQTT_CONNECTING;
+    mqtt->keep_alive_s = obeying.keep_alive_s;
     mqtt->refused_said = 0;
     mqtt->timeout_s = options->connect_timeout_s;
     timer_set(&mqtt->timer,
@@ -345,10 +383,21 @@ void mqtt_close(struct mqtt *mqtt)
 
 static void on_connected(struct mqtt *mqtt, const struct inbox_event *event)
 {
+    char text[160];
+
     if (mqtt->state != MQTT_CONNECTING)
         return;
     timer_stop(&mqtt->timer);
     mqtt->limits = *(const struct mqtt_limits *)event->pointer;
+    if (mqtt->limits.keep_alive_s > 0 && mqtt->limits.keep_alive_s < mqtt->keep_alive_s) {
+        /* paho would keep to what it has sent, and the broker would take that for a dead client. */
+        mqtt->demands.keep_alive_s = mqtt->limits.keep_alive_s;
+        snprintf(text, sizeof text,
+            "the broker wants a sign of life every %d s: connecting again with that",
+            mqtt->limits.keep_alive_s);
+        down(mqtt, false, text);
+        return;
+    }
     mqtt->state = MQTT_CONNECTED;
     mqtt->handler.on_up(mqtt->handler.ctx, &mqtt->limits);
 }
@@ -360,6 +409,7 @@ static void on_failed(struct mqtt *mqtt, const struct inbox_event *event)
     bool refused = mqttconnect_is_refusal(event->code);
     size_t length;
 
+    learn(mqtt, event->code);
     mqttlink_tls_text(mqtt->link, tls_text, sizeof tls_text);
     if (tls_text[0] != '\0')
         refused = strstr(tls_text, "unexpected eof") == NULL;
@@ -448,7 +498,8 @@ static void handle_current(struct mqtt *mqtt, const struct inbox_event *event)
         break;
     case INBOX_MQTT_SUBSCRIBED:
         mqttlink_flight_done(event->pointer);
-        mqtt->handler.on_subscribed(mqtt->handler.ctx, event->number, event->code);
+        if (event->code >= 0)
+            mqtt->handler.on_subscribed(mqtt->handler.ctx, event->number, event->code);
         break;
     case INBOX_MQTT_MESSAGE:
         on_message(mqtt, event);

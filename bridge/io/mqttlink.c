@@ -89,6 +89,9 @@ static void read_connack(MQTTProperties *properties, struct mqtt_limits *limits)
     property = MQTTProperties_getProperty(properties, MQTTPROPERTY_CODE_RETAIN_AVAILABLE);
     if (property != NULL)
         limits->retain_available = property->value.byte != 0;
+    property = MQTTProperties_getProperty(properties, MQTTPROPERTY_CODE_SERVER_KEEP_ALIVE);
+    if (property != NULL)
+        limits->keep_alive_s = property->value.integer2;
 }
 
 static void on_connected5(void *ctx, MQTTAsync_successData5 *data)
@@ -198,11 +201,12 @@ static void on_subscribed5(void *ctx, MQTTAsync_successData5 *data)
     post_subscribed(ctx, data != NULL ? (int)data->reasonCode : 0);
 }
 
-/* A subscription that ends with the connection is reported as refused too; on_down follows. */
+/* A code below 0: no answer will come since the connection ends. */
 static void on_unsubscribed(void *ctx, MQTTAsync_failureData *data)
 {
-    (void)data;
-    post_subscribed(ctx, MQTTREASONCODE_UNSPECIFIED_ERROR);
+    bool lost = data != NULL && data->code < 0;
+
+    post_subscribed(ctx, lost ? data->code : (int)MQTTREASONCODE_UNSPECIFIED_ERROR);
 }
 
 static void on_unsubscribed5(void *ctx, MQTTAsync_failureData5 *data)
@@ -210,7 +214,11 @@ static void on_unsubscribed5(void *ctx, MQTTAsync_failureData5 *data)
     bool reasoned =
         data != NULL && data->code >= 0 && data->reasonCode > MQTTREASONCODE_UNSPECIFIED_ERROR;
 
-    post_subscribed(ctx, reasoned ? (int)data->reasonCode : (int)MQTTREASONCODE_UNSPECIFIED_ERROR);
+    if (data != NULL && data->code < 0)
+        post_subscribed(ctx, data->code);
+    else
+        post_subscribed(
+            ctx, reasoned ? (int)data->reasonCode : (int)MQTTREASONCODE_UNSPECIFIED_ERROR);
 }
 
 static void on_closed(void *ctx, MQTTAsync_successData *data)
