@@ -209,11 +209,13 @@ class Checker:
         job.newest = sent.payload
 
     def _check_version(self, sent, name, state):
+        cancelled = state["status"] == "cancelled" and self._cancelled.get(name, sent.at) < sent.at
+        if cancelled and "n" not in state:
+            return  # all that is known of the job is the answer to the command
         version = self._versions.get((name, state.get("n")))
         if version is None or state.get("job_id") != name:
             self._fail("version", sent.at, name, f"there never was {sent.payload!r}")
             return
-        cancelled = state["status"] == "cancelled" and self._cancelled.get(name, sent.at) < sent.at
         if version.status != state["status"] and not cancelled:
             self._fail("version", sent.at, name,
                        f"n {version.n} was {version.status}, not {state['status']}")
