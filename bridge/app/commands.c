@@ -216,8 +216,10 @@ static bool take_in(struct command *command, const struct http_answer *http, str
         tracker_gone(commands->tracker, command->request.job_id, PAYLOAD_COMMAND);
         return true;
     }
+    /* A status is as old as its request. That the job was cancelled is news whenever it comes. */
+    uint64_t mark = command->verb->method == HTTP_GET ? command->mark : JOBS_NOW;
     return tracker_answer(commands->tracker, command->request.job_id, http->body, http->length,
-        JOBS_NOW, PAYLOAD_COMMAND, error);
+        mark, PAYLOAD_COMMAND, error);
 }
 
 static void succeed(struct command *command, const struct http_answer *http)

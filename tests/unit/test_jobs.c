@@ -131,6 +131,17 @@ static void test_jobs_let_nothing_older_overwrite_the_stream(void **state)
     assert_string_equal(f->change.previous, "completed");
 }
 
+static void test_jobs_let_no_answer_overwrite_what_was_learnt_since_it_was_asked_for(void **state)
+{
+    struct fixture *f = *state;
+    list_says(f, "{\"job_id\":\"a\",\"status\":\"processing\"}", 0);
+    uint64_t status_mark = jobs_mark(f->jobs);
+    list_says(f, "{\"job_id\":\"a\",\"status\":\"completed\"}", jobs_mark(f->jobs));
+    say(f, "{\"job_id\":\"a\",\"status\":\"processing\",\"progress\":7}", status_mark, false);
+    assert_false(f->change.status_changed);
+    assert_record(f, "a", "{\"job_id\":\"a\",\"status\":\"completed\",\"progress\":100}");
+}
+
 static void test_jobs_that_a_list_lacks_are_missing_unless_heard_of_since(void **state)
 {
     struct fixture *f = *state;
@@ -302,6 +313,7 @@ int main(void)
         TEST(test_jobs_show_100_for_completed_without_progress),
         TEST(test_jobs_hide_members_whatever_their_spelling),
         TEST(test_jobs_let_nothing_older_overwrite_the_stream),
+        TEST(test_jobs_let_no_answer_overwrite_what_was_learnt_since_it_was_asked_for),
         TEST(test_jobs_that_a_list_lacks_are_missing_unless_heard_of_since),
         TEST(test_jobs_that_are_gone_come_back_only_by_a_later_list),
         TEST(test_jobs_count_by_state_also_unknown_ones),
