@@ -287,7 +287,6 @@ static bool skip_name(struct scanner *s, struct json_member *member)
     if (s->at == s->end || *s->at != '"')
         return fail_expecting(s, '}', "expected a member's name in double quotes");
     const char *quote = s->at;
-    member->escaped_name = false;
     if (!skip_string(s, &member->escaped_name))
         return false;
     member->name = (struct json_slice){quote + 1, (size_t)(s->at - quote) - 2};
@@ -446,9 +445,8 @@ static bool keep_member(
     for (size_t i = 0; i < object->count; i++) {
         if (!json_same_name(&object->members[i], member))
             continue;
-        if (object->duplicate.length == 0)
-            object->duplicate = member->name;
         object->members[i].value = member->value;
+        object->members[i].repeated = true;
         return true;
     }
     if (object->count == LIMIT_JSON_MEMBERS)
@@ -463,7 +461,7 @@ static bool keep_member(
 
 static bool read_member(struct json_object *object, struct scanner *s)
 {
-    struct json_member member;
+    struct json_member member = {0};
     if (!skip_name(s, &member))
         return false;
     skip_space(s);
@@ -492,7 +490,6 @@ enum json_result json_object_read(struct json_object *object, const char *text, 
 {
     struct scanner s = begin(text, length);
     object->count = 0;
-    object->duplicate = (struct json_slice){NULL, 0};
     if (!check_utf8(&s) || !find_opening(&s, '{', "expected an object") ||
         !read_members(object, &s) || !check_end(&s))
         object->count = 0;
