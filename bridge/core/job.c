@@ -66,15 +66,6 @@ static bool copy_string(const struct json_member *member, char *out, size_t size
     return fits;
 }
 
-static bool is_ambiguous(const struct json_object *object)
-{
-    if (object->duplicate.length == 0)
-        return false;
-    struct json_member first = {.name = object->duplicate,
-        .escaped_name = memchr(object->duplicate.at, '\\', object->duplicate.length) != NULL};
-    return json_name_is(&first, "job_id") || json_name_is(&first, "status");
-}
-
 enum job_update_result job_update_read(struct job_update *update, const char *text, size_t length)
 {
     update->id[0] = '\0';
@@ -82,16 +73,16 @@ enum job_update_result job_update_read(struct job_update *update, const char *te
     update->json = json_object_read(&update->object, text, length);
     if (update->json != JSON_OK)
         return JOB_UPDATE_NOT_JSON;
-    if (is_ambiguous(&update->object))
+    const struct json_member *id = json_find(&update->object, "job_id");
+    const struct json_member *status = json_find(&update->object, "status");
+    if ((id && id->repeated) || (status && status->repeated))
         return JOB_UPDATE_AMBIGUOUS;
     bool too_long = false;
-    const struct json_member *id = json_find(&update->object, "job_id");
     if (!copy_string(id, update->id, sizeof update->id, &too_long))
         return id && json_is_string(id->value) ? JOB_UPDATE_REFUSED_ID : JOB_UPDATE_NO_ID;
     update->id_class = topic_classify_id(update->id, strlen(update->id));
     if (update->id_class == TOPIC_ID_REFUSED)
         return JOB_UPDATE_REFUSED_ID;
-    const struct json_member *status = json_find(&update->object, "status");
     if (!copy_string(status, update->status, sizeof update->status, &too_long) ||
         update->status[0] == '\0')
         return JOB_UPDATE_NO_STATUS;
@@ -131,17 +122,17 @@ static const struct json_member *find_same(
 
 struct merger {
     struct buf *out;
-    bool has_members;
+    size_t count;
     bool has_progress;
 };
 
 static void append_member(struct merger *merger, struct json_slice name, struct json_slice value)
 {
-    buf_append_text(merger->out, merger->has_members ? ",\"" : "{\"");
+    buf_append_text(merger->out, merger->count > 0 ? ",\"" : "{\"");
     json_append_slice(merger->out, name);
     buf_append_text(merger->out, "\":");
     json_append_slice(merger->out, value);
-    merger->has_members = true;
+    merger->count++;
 }
 
 static void keep(struct merger *merger, const struct json_member *member, struct json_slice value,
@@ -184,7 +175,8 @@ static void merge_newer(struct merger *merger, const struct json_object *old,
             keep(merger, member, member->value, completed);
     }
     struct json_member progress = {.name = {"progress", strlen("progress")}};
-    if (completed && !merger->has_progress && !is_kept_out(&progress, hidden))
+    if (completed && !merger->has_progress && !is_kept_out(&progress, hidden) &&
+        merger->count < LIMIT_JSON_MEMBERS)
         append_member(merger, progress.name, (struct json_slice){"100", 3});
 }
 
@@ -216,5 +208,5 @@ bool job_merge(struct buf *out, const char *text, size_t length, const struct jo
         merge_newer(&merger, old, update, hidden, status_changed);
     }
     buf_append_char(out, '}');
-    return !out->failed;
+    return !out->failed && merger.count <= LIMIT_JSON_MEMBERS;
 }

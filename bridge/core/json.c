@@ -121,9 +121,8 @@ static bool keep_member(
     for (size_t i = 0; i < object->count; i++) {
         if (!json_same_name(&object->members[i], member))
             continue;
-        if (object->duplicate.length == 0)
-            object->duplicate = member->name;
         object->members[i].value = member->value;
+        object->members[i].repeated = true;
         return true;
     }
     if (object->count == LIMIT_JSON_MEMBERS)
@@ -138,7 +137,7 @@ static bool keep_member(
 
 static bool read_member(struct json_object *object, struct scanner *s)
 {
-    struct json_member member;
+    struct json_member member = {0};
     if (!scan_name(s, &member))
         return false;
     scan_space(s);
@@ -167,7 +166,6 @@ enum json_result json_object_read(struct json_object *object, const char *text, 
 {
     struct scanner s = scan_begin(text, length);
     object->count = 0;
-    object->duplicate = (struct json_slice){NULL, 0};
     if (!scan_utf8(&s) || !scan_opening(&s, '{', "expected an object") ||
         !read_members(object, &s) || !scan_end(&s))
         object->count = 0;

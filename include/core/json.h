@@ -49,6 +49,7 @@ struct json_member {
     struct json_slice name;  /* between the quotes, escapes as they stand */
     struct json_slice value; /* from its first to its last byte */
     bool escaped_name;       /* the name holds a backslash */
+    bool repeated;           /* the name came more than once */
 };
 
 /* Members in the order of the text; of members with the same name only the last is kept, at the
@@ -57,7 +58,6 @@ struct json_object {
     struct json_member *members;
     size_t count;
     size_t capacity;
-    struct json_slice duplicate; /* the first name that came twice; length 0 if none */
     struct json_problem problem; /* of the text that was last read */
 };
 

@@ -268,6 +268,8 @@ static void test_jobs_updates_that_cannot_be_used_are_told_apart(void **state)
         {"{\"job_id\":\"a\",\"job_id\":\"b\",\"status\":\"queued\"}", JOB_UPDATE_AMBIGUOUS},
         {"{\"job_id\":\"a\",\"status\":\"queued\",\"st\\u0061tus\":\"failed\"}",
             JOB_UPDATE_AMBIGUOUS},
+        {"{\"x\":1,\"x\":2,\"job_id\":\"a\",\"status\":\"queued\",\"status\":\"failed\"}",
+            JOB_UPDATE_AMBIGUOUS},
         {"{\"job_id\":\"a\",\"status\":\"queued\",\"x\":1,\"x\":2}", JOB_UPDATE_OK},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
@@ -303,6 +305,46 @@ static void test_jobs_start_a_record_anew_that_outgrows_its_cap(void **state)
     buf_clear(&text);
 }
 
+/* `count` members in all. */
+static void say_members(struct fixture *f, const char *status, const char *prefix, int count)
+{
+    struct buf text;
+    buf_init(&text, LIMIT_EVENT);
+    buf_printf(&text, "{\"job_id\":\"a\",\"status\":\"%s\"", status);
+    for (int i = 2; i < count; i++)
+        buf_printf(&text, ",\"%s%d\":%d", prefix, i, i);
+    buf_append_char(&text, '}');
+    assert_int_equal(job_update_read(&f->update, text.data, text.length), JOB_UPDATE_OK);
+    jobs_apply(f->jobs, &f->update, JOBS_NOW, false, 1000, &f->change);
+    assert_non_null(f->change.job);
+    buf_clear(&text);
+}
+
+static size_t count_members(const struct job *job)
+{
+    struct json_object record = {0};
+    assert_int_equal(json_object_read(&record, job->text, job->length), JSON_OK);
+    size_t count = record.count;
+    json_object_clear(&record);
+    return count;
+}
+
+static void test_jobs_keep_a_record_to_as_many_members_as_can_be_read_again(void **state)
+{
+    struct fixture *f = *state;
+    say_members(f, "queued", "m", LIMIT_JSON_MEMBERS - 56);
+    say_members(f, "queued", "m", LIMIT_JSON_MEMBERS - 55);
+    assert_int_equal(count_members(f->change.job), LIMIT_JSON_MEMBERS - 55);
+    say_members(f, "processing", "n", LIMIT_JSON_MEMBERS - 56);
+    assert_int_equal(count_members(f->change.job), LIMIT_JSON_MEMBERS - 56);
+    say_members(f, "completed", "n", LIMIT_JSON_MEMBERS - 1);
+    assert_int_equal(count_members(f->change.job), LIMIT_JSON_MEMBERS);
+    assert_non_null(strstr(f->change.job->text, "\"progress\":100"));
+    say_members(f, "queued", "o", 3);
+    say_members(f, "completed", "n", LIMIT_JSON_MEMBERS);
+    assert_int_equal(count_members(f->change.job), LIMIT_JSON_MEMBERS);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -322,6 +364,7 @@ int main(void)
         TEST(test_jobs_stand_in_the_queue_once),
         TEST(test_jobs_updates_that_cannot_be_used_are_told_apart),
         TEST(test_jobs_start_a_record_anew_that_outgrows_its_cap),
+        TEST(test_jobs_keep_a_record_to_as_many_members_as_can_be_read_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
