@@ -35,8 +35,8 @@ enum {
     PACKET_MOST = 268435455, /* MQTT 5, section 2.1.4 */
 };
 
-/* What the broker said about CONNECT itself, so that the next attempt can obey: paho cannot change a
- * connection's will or keep-alive time. */
+/* What the broker said about CONNECT itself, so that the next attempt can obey: paho cannot change
+ * a connection's will or keep-alive time. */
 struct demands {
     int will_qos_lowered;
     bool will_unretained;
@@ -194,8 +194,7 @@ static bool may_try(struct mqtt *mqtt, struct error *error)
     return true;
 }
 
-static struct mqtt_options with_demands(
-    const struct mqtt *mqtt, const struct mqtt_options *options)
+static struct mqtt_options with_demands(const struct mqtt *mqtt, const struct mqtt_options *options)
 {
     struct mqtt_options result = *options;
     const struct demands *demands = &mqtt->demands;
