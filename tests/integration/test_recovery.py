@@ -1,6 +1,8 @@
 """Losses and restarts on either side, and what the bridge says and does about them."""
 
+import re
 import signal
+import time
 
 import pytest
 from harness.simulator import KEY
@@ -88,16 +90,12 @@ def test_a_silent_stream_is_dead(world):
 
 def test_a_stream_that_comments_is_alive(world):
     """Any byte counts."""
-    world.start(config={"aiva.idle_timeout_s": 2})
-
-    def comment():
+    world.start(config={"aiva.idle_timeout_s": 1})
+    end = time.monotonic() + 2.5
+    while time.monotonic() < end:
         world.simulator.raw(b": still here\r\n\r\n")
-        return world.simulator.stats()["log"][-1]
-
-    streams = world.simulator.requests("stream")
-    ends = []
-    wait_until(lambda: comment() and len(ends) >= 30 or ends.append(1), "30 comments", pause=0.1)
-    assert world.simulator.requests("stream") == streams
+        time.sleep(0.1)
+    assert world.simulator.requests("stream") == 1
 
 
 @pytest.mark.parametrize("fault", [
@@ -199,13 +197,9 @@ def test_unauthorized(world, code):
     world.simulator.fault("any", times=0, status=code, body='{"detail":"no"}')
     world.bridge.start()
     world.wait_upstream("unauthorized")
-    asked = world.simulator.stats()["requests"]
-    world.bridge.send(0)
-    wait_until(world.bridge.output, "the log")
-    world.recorder.publish("test/turn", b"x")
-    assert sum(world.simulator.stats()["requests"].values()) <= 6, asked
-    world.bridge.stop()
-    assert world.retained()[of_bridge("state")].payload == b"offline"
+    assert world.bridge.run_config("--check").returncode == 3
+    assert len(world.simulator.stats()["log"]) <= 6
+    assert re.search("error|warn", world.bridge.output())
 
 
 def test_a_new_key_file_heals(world, tmp_path):
@@ -372,11 +366,13 @@ def test_commands_work_after_a_lost_connection(relayed):
     relay.block()
     world.recorder.wait_for(lambda message: message.payload == b"offline")
     relay.unblock()
-    world.recorder.wait_topic(of_bridge("state"), world.recorder.mark() - 1)
     wait_until(lambda: texts(world, of_bridge("state"))[-1] == "online", "online")
-    wait_until(lambda: world.recorder.publish(of_job("one", "command/refresh"), b"x")
-               or world.results("one"), "an answer", pause=0.1)
-    assert world.results("one")[0]["ok"]
+
+    def answers():
+        world.recorder.publish(of_job("one", "command/refresh"), b"x")
+        return world.results("one")
+
+    assert wait_until(answers, "an answer", pause=0.1)[0]["ok"]
 
 
 def test_the_snapshot_waits_for_the_broker_too(relayed):
