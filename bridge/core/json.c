@@ -99,16 +99,28 @@ static inline void skip_space(struct scanner *s)
         skip_some_space(s);
 }
 
-/* Where a name or a value should stand. `closing` ends the container in which a comma leads here.
- */
-static bool fail_expecting(struct scanner *s, char closing, const char *expected)
+/* The next byte; NUL, which no token holds, at the end. */
+static char take(struct scanner *s)
+{
+    if (s->at == s->end)
+        return '\0';
+    return *s->at++;
+}
+
+static bool is_behind_comma(const struct scanner *s)
 {
     const char *before = s->at;
     while (before > s->text && is_space(before[-1]))
         before--;
-    if (s->at < s->end && *s->at == closing && before > s->text && before[-1] == ',')
-        expected = "the comma before this is one too many";
-    return fail(s, JSON_SYNTAX, expected);
+    return before > s->text && before[-1] == ',';
+}
+
+/* Where a name or a value should stand. `closing` ends the container in which a comma leads here.
+ */
+static bool fail_expecting(struct scanner *s, char closing, const char *expected)
+{
+    bool too_many = s->at < s->end && *s->at == closing && is_behind_comma(s);
+    return fail(s, JSON_SYNTAX, too_many ? "the comma before this is one too many" : expected);
 }
 
 /* ---- Strings */
@@ -119,7 +131,7 @@ static bool read_hex4(struct scanner *s, unsigned *value)
     const char *digits = s->at;
     *value = 0;
     for (int i = 0; i < 4; i++) {
-        char c = s->at < s->end ? *s->at++ : '\0';
+        char c = take(s);
         unsigned digit;
         if (is_digit(c))
             digit = (unsigned)(c - '0');
@@ -173,7 +185,7 @@ static bool skip_unicode_escape(struct scanner *s)
 static bool skip_escape(struct scanner *s)
 {
     const char *escape = s->at - 1;
-    char c = s->at < s->end ? *s->at++ : '\0';
+    char c = take(s);
     if (c == 'u')
         return skip_unicode_escape(s);
     if (c == '\0' || !strchr("\"\\/bfnrt", c))

@@ -103,7 +103,7 @@ static void set_error(const char *text, const struct json_problem *problem, stru
 
 cJSON *jsonc_parse(const char *text, size_t length, struct error *error)
 {
-    struct json_problem problem;
+    struct json_problem problem = {0};
     char *copy = xmemdup0(text, length);
     cJSON *tree = NULL;
     if (prepare(copy, length, &problem)) {
