@@ -337,6 +337,27 @@ def test_a_broker_that_forgot_gets_everything_again(world):
     assert not [message for message in world.recorder.messages if message.topic.endswith("/event")]
 
 
+def test_a_broker_that_went_back_in_time(make_world):
+    """It crashed and shows what it had saved before a job went: the job's topic is cleared again,
+    and nothing else is said of it."""
+    world = make_world(broker={"persistence": True})
+    world.start([job("gone", "completed"), job("one", "completed")])
+    world.broker.restart()
+    world.simulator.vanish("gone")
+    world.simulator.cut()
+    world.recorder.wait_for(lambda message: message.topic == of_job("gone", "state")
+                            and not message.payload)
+    world.recorder.close()
+    world.broker.kill()
+    world.broker.start()
+    assert of_job("gone", "state") in world.retained()
+    world.record()
+    wait_until(lambda: of_job("gone", "state") not in world.retained(), "the topic to be cleared")
+    world.stream_marker()
+    assert world.retained()[of_job("one", "state")].json["status"] == "completed"
+    assert not world.events("gone")
+
+
 def test_online_after_a_lost_connection(relayed):
     """The will says offline, the reconnect online."""
     world, relay = relayed
