@@ -117,6 +117,9 @@ void broker_free(struct broker *broker)
         return;
     timer_stop(&broker->retry);
     timer_stop(&broker->memory_end);
+    /* The broker did not take `offline` in time: its last will has to say it. */
+    if (mqtt_state(broker->mqtt) == MQTT_CONNECTED)
+        mqtt_abandon(broker->mqtt);
     mqtt_free(broker->mqtt);
     buf_clear(&broker->will_topic);
     free(broker);

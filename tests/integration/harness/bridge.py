@@ -2,12 +2,14 @@
 
 import json
 import os
+import pathlib
 import signal
 import subprocess
 
 from .process import Program, environment
 from .waiting import PATIENCE
 
+LEAKS_OF_LIBRARIES = pathlib.Path(__file__).parents[2] / "lsan.supp"
 SANITIZER_MARKS = ("Sanitizer", "runtime error")
 
 
@@ -39,7 +41,12 @@ class Bridge(Program):
         self.binary = os.environ["BRIDGE"]
         self.settings = dict(settings)
         self.config = folder / "bridge.json"
+        self.environment = {}
         self._wanted = False
+
+    def expect_lost_connections(self):
+        """Excuses what the MQTT library leaks when a connection ends in the middle of a burst."""
+        self.environment["LSAN_OPTIONS"] = f"suppressions={LEAKS_OF_LIBRARIES}:print_suppressions=0"
 
     def write_config(self, overrides=None):
         """Writes the test's defaults and the overrides ("mqtt.qos": 1) as a file."""
@@ -49,7 +56,8 @@ class Bridge(Program):
     def start(self, overrides=None, env=None):
         """Starts the bridge; does not wait for anything."""
         self._wanted = True
-        self.spawn([self.binary, "--config", self.write_config(overrides)], env)
+        self.spawn([self.binary, "--config", self.write_config(overrides)],
+                   {**self.environment, **(env or {})})
 
     def stop(self, number=signal.SIGTERM, code=0):
         """An orderly stop: the exit code is asserted."""
