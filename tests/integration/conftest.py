@@ -65,7 +65,6 @@ def world(make_world):
 def bad(make_world):
     """A world whose broker misbehaves towards the bridge when it is told to."""
     world = make_world(broker=BadBroker())
-    world.bridge.expect_lost_connections()
     return world
 
 

@@ -41,12 +41,9 @@ class Bridge(Program):
         self.binary = os.environ["BRIDGE"]
         self.settings = dict(settings)
         self.config = folder / "bridge.json"
-        self.environment = {}
+        self.environment = {
+            "LSAN_OPTIONS": f"suppressions={LEAKS_OF_LIBRARIES}:print_suppressions=0"}
         self._wanted = False
-
-    def expect_lost_connections(self):
-        """Excuses what the MQTT library leaks when a connection ends in the middle of a burst."""
-        self.environment["LSAN_OPTIONS"] = f"suppressions={LEAKS_OF_LIBRARIES}:print_suppressions=0"
 
     def write_config(self, overrides=None):
         """Writes the test's defaults and the overrides ("mqtt.qos": 1) as a file."""
