@@ -90,9 +90,9 @@ def test_the_password_file_is_read_again_by_itself(bad, tmp_path):
     assert [packet.password for packet in bad.broker.connects] == [b"old", b"new"]
 
 
-@pytest.mark.parametrize("content", [None, b"", b"\xff\xfe", b"a\nb"], ids=str)
+@pytest.mark.parametrize("content", [None, b"", b"a\nb"], ids=str)
 def test_a_hangup_keeps_the_old_password_if_the_new_is_bad(bad, tmp_path, content):
-    """No file, an empty one, rubbish: it is said, and nothing changes."""
+    """No file, an empty one, two lines: it is said, and nothing changes."""
     password = tmp_path / "password"
     password.write_text("good")
     bad.broker.on_connect = lambda packet: 0 if packet.password == b"good" else 0x86
