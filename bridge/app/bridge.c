@@ -223,6 +223,9 @@ static bool bridge_start(struct bridge *bridge, struct error *error)
     bridge->loop = loop_new(error);
     if (!bridge->loop)
         return false;
+    /* Whoever has read this may send signals: the loop has them. */
+    log_info("aiva-mqtt-bridge " BRIDGE_VERSION ": %s to %s, topic %s", config->aiva.url,
+        config->mqtt.url, config->mqtt.topic);
     loop_set_handler(
         bridge->loop, &(struct loop_handler){bridge, on_signal, on_inbox, before_sleep});
     timer_init(&bridge->phase_end, bridge->loop, say_goodbye, bridge);
@@ -276,8 +279,6 @@ static void log_summary(const struct counters *counters)
 bool bridge_run(struct config *config, const struct config_source *source, struct error *error)
 {
     struct bridge bridge = {.config = config, .source = source};
-    log_info("aiva-mqtt-bridge " BRIDGE_VERSION ": %s to %s, topic %s", config->aiva.url,
-        config->mqtt.url, config->mqtt.topic);
     bool done = bridge_start(&bridge, error) && loop_run(bridge.loop, error);
     bridge_stop(&bridge);
     log_summary(&bridge.counters);

@@ -236,13 +236,13 @@ static void report_unusable(
         &tracker->limits[result], loop_now(tracker->loop), "%s is skipped: %s", where, why);
 }
 
-/* While it is not known what existed before the bridge did, a job that shows up is no news. */
+/* At the first start nobody knows what existed before: a job that the first list shows is no news.
+ * One that the stream tells of is. */
 static bool is_merely_found(
     const struct tracker *tracker, const struct job_change *change, enum payload_source source)
 {
-    if (!change->created || !tracker->first_start || tracker->has_list)
-        return false;
-    return source != PAYLOAD_STREAM || !job_has_ended(change->job);
+    return change->created && tracker->first_start && !tracker->has_list &&
+           source != PAYLOAD_STREAM;
 }
 
 /*

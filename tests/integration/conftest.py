@@ -96,6 +96,17 @@ def bridge(tmp_path):
 
 
 @pytest.fixture
+def slow_dns():
+    """The environment in which names that end in .slow.test take 30 seconds to look up."""
+    shim = pathlib.Path(os.environ.get("SLOW_DNS") or
+                        pathlib.Path(os.environ["BRIDGE"]).parent / "tests/slow_dns.so")
+    if not shim.exists():
+        pytest.skip(f"{shim} is not built")
+    return {"LD_PRELOAD": str(shim.resolve()), "SLOW_DNS_S": "30",
+            "ASAN_OPTIONS": "verify_asan_link_order=0"}
+
+
+@pytest.fixture
 def relayed(make_world):
     """A world whose broker the bridge reaches through a relay that can be blocked."""
     world = make_world()
