@@ -302,7 +302,7 @@ void publisher_pump(struct publisher *publisher)
 {
     if (!publisher->mqtt || mqtt_state(publisher->mqtt) != MQTT_CONNECTED)
         return;
-    if (outbox_in_flight(publisher->outbox) > 0 && !mqtt_window_wants_refill(publisher->mqtt))
+    if (mqtt_window_free(publisher->mqtt) == 0)
         return;
     ask_for_more(publisher);
     while (mqtt_window_free(publisher->mqtt) > 0 && send_next(publisher))

@@ -40,7 +40,8 @@ const char *job_update_result_text(enum job_update_result result)
         [JOB_UPDATE_NOT_JSON] = "not a usable JSON object",
         [JOB_UPDATE_AMBIGUOUS] = "it gives job_id or status more than once",
         [JOB_UPDATE_NO_ID] = "it has no job_id that is a string",
-        [JOB_UPDATE_REFUSED_ID] = "its job_id is empty, '.', '..' or longer than 128 bytes",
+        [JOB_UPDATE_REFUSED_ID] =
+            "its job_id is empty, '.', '..', longer than 128 bytes or no text",
         [JOB_UPDATE_NO_STATUS] = "it has no status that is a string of 1 to 64 bytes",
     };
     return texts[result];
@@ -78,7 +79,7 @@ enum job_update_result job_update_read(struct job_update *update, const char *te
         return JOB_UPDATE_AMBIGUOUS;
     bool too_long = false;
     if (!copy_string(id, update->id, sizeof update->id, &too_long))
-        return too_long ? JOB_UPDATE_REFUSED_ID : JOB_UPDATE_NO_ID;
+        return id && json_is_string(id->value) ? JOB_UPDATE_REFUSED_ID : JOB_UPDATE_NO_ID;
     update->id_class = topic_classify_id(update->id, strlen(update->id));
     if (update->id_class == TOPIC_ID_REFUSED)
         return JOB_UPDATE_REFUSED_ID;
@@ -170,6 +171,7 @@ static void merge_newer(struct merger *merger, const struct json_object *old,
     for (size_t i = 0; i < update->object.count; i++) {
         const struct json_member *member = &update->object.members[i];
         if (!is_kept_out(member, hidden) && !find_same(old, member))
+            /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): members is set if count is. */
             keep(merger, member, member->value, completed);
     }
     struct json_member progress = {.name = {"progress", strlen("progress")}};

@@ -26,14 +26,21 @@
 enum {
     CONNECT_GRACE_S = 5, /* beyond paho's own time limit, which it looks at every 3 s only */
     CLOSE_MS = 2000,     /* for the broker to let go */
-    /* A wake-up per acknowledgement costs time, but a small window that is half empty before it is
-     * filled stands still: neither paho nor mosquitto sets TCP_NODELAY, so that acknowledgements
-     * wait in the broker's socket for a TCP acknowledgement that we delay until we send. */
-    WINDOW_LARGE = 50,
-    GIVEN_UP_MS = 1000,      /* for the loss to follow when paho gives a publication up */
-    STUCK_MS = 120000,       /* for an attempt to come back before a new one is made beside it */
+    GIVEN_UP_MS = 1000,  /* for the loss to follow when paho gives a publication up */
+    STUCK_MS = 120000,   /* for an attempt to come back before a new one is made beside it */
+    /* mosquitto's default for max_inflight_messages, which MQTT 3.1.1 cannot announce. Version
+     * 2.0.11 acknowledges what is beyond it at QoS 2, and loses it. */
+    QOS2_WINDOW = 20,
     PACKET_OVERHEAD = 64,    /* most bytes of a PUBLISH besides topic, payload, correlation data */
     PACKET_MOST = 268435455, /* MQTT 5, section 2.1.4 */
+};
+
+/* What the broker said about CONNECT itself, so that the next attempt can obey: paho cannot change
+ * a connection's will or keep-alive time. */
+struct demands {
+    int will_qos_lowered;
+    bool will_unretained;
+    int keep_alive_s; /* 0: none */
 };
 
 struct mqtt {
@@ -47,6 +54,8 @@ struct mqtt {
     struct timer timer; /* of the state: the attempt, the close, a publication that was given up */
     int timeout_s;      /* of the attempt */
     struct mqtt_limits limits;
+    struct demands demands;
+    int keep_alive_s;   /* of the attempt or connection */
     unsigned in_flight; /* publications without an answer */
     unsigned refused_said;
     struct log_limit refused_limit;
@@ -185,15 +194,42 @@ static bool may_try(struct mqtt *mqtt, struct error *error)
     return true;
 }
 
+static struct mqtt_options with_demands(const struct mqtt *mqtt, const struct mqtt_options *options)
+{
+    struct mqtt_options result = *options;
+    const struct demands *demands = &mqtt->demands;
+
+    result.will_qos -= demands->will_qos_lowered;
+    if (result.will_qos < 0)
+        result.will_qos = 0;
+    result.will_unretained = options->will_unretained || demands->will_unretained;
+    if (demands->keep_alive_s > 0 && demands->keep_alive_s < result.keep_alive_s)
+        result.keep_alive_s = demands->keep_alive_s;
+    return result;
+}
+
+/* Some refusals tell what to do better. */
+static void learn(struct mqtt *mqtt, int code)
+{
+    if (code == MQTTREASONCODE_QOS_NOT_SUPPORTED && mqtt->demands.will_qos_lowered < 2)
+        mqtt->demands.will_qos_lowered++;
+    else if (code == MQTTREASONCODE_RETAIN_NOT_SUPPORTED)
+        mqtt->demands.will_unretained = true;
+}
+
 bool mqtt_connect(struct mqtt *mqtt, const struct mqtt_options *options, struct error *error)
 {
+    struct mqtt_options obeying;
+
     assert(mqtt->state == MQTT_IDLE && options->window > 0);
     if (!may_try(mqtt, error))
         return false;
-    mqtt->link = mqttlink_new(loop_inbox(mqtt->loop), ++next_generation, options, error);
+    obeying = with_demands(mqtt, options);
+    mqtt->link = mqttlink_new(loop_inbox(mqtt->loop), ++next_generation, &obeying, error);
     if (mqtt->link == NULL)
         return false;
     mqtt->state = MQTT_CONNECTING;
+    mqtt->keep_alive_s = obeying.keep_alive_s;
     mqtt->refused_said = 0;
     mqtt->timeout_s = options->connect_timeout_s;
     timer_set(&mqtt->timer,
@@ -204,16 +240,6 @@ bool mqtt_connect(struct mqtt *mqtt, const struct mqtt_options *options, struct 
 unsigned mqtt_window_free(const struct mqtt *mqtt)
 {
     return mqtt->limits.window > mqtt->in_flight ? mqtt->limits.window - mqtt->in_flight : 0;
-}
-
-static unsigned refill_batch(const struct mqtt *mqtt)
-{
-    return mqtt->limits.window >= WINDOW_LARGE ? mqtt->limits.window / 2 : 1;
-}
-
-bool mqtt_window_wants_refill(const struct mqtt *mqtt)
-{
-    return mqtt_window_free(mqtt) >= refill_batch(mqtt);
 }
 
 /* A packet that the broker does not take ends the connection, again after each reconnect. */
@@ -294,14 +320,13 @@ bool mqtt_publish(struct mqtt *mqtt, const struct mqtt_publication *publication,
     assert(mqtt->state == MQTT_CONNECTED && mqtt_window_free(mqtt) > 0);
     if (!fits(mqtt, publication, strlen(publication->topic), error))
         return false;
+    if (publication->qos == 2 && !mqtt->link->version5 && mqtt->limits.window > QOS2_WINDOW)
+        mqtt->limits.window = QOS2_WINDOW;
     flight = mqttlink_flight(mqtt->link, sequence);
     assert(flight != NULL);
     response = mqttlink_publish_response(flight);
-    /* Counted before it is sent: the answer can be there before the call returns. */
-    atomic_fetch_add(&mqtt->link->unanswered, 1);
     code = send(mqtt, publication, &response);
     if (code != MQTTASYNC_SUCCESS) {
-        atomic_fetch_sub(&mqtt->link->unanswered, 1);
         mqttlink_flight_done(flight);
         return refused_by_library(code, error);
     }
@@ -357,11 +382,21 @@ void mqtt_close(struct mqtt *mqtt)
 
 static void on_connected(struct mqtt *mqtt, const struct inbox_event *event)
 {
+    char text[160];
+
     if (mqtt->state != MQTT_CONNECTING)
         return;
     timer_stop(&mqtt->timer);
     mqtt->limits = *(const struct mqtt_limits *)event->pointer;
-    atomic_store(&mqtt->link->ack_batch, refill_batch(mqtt));
+    if (mqtt->limits.keep_alive_s > 0 && mqtt->limits.keep_alive_s < mqtt->keep_alive_s) {
+        /* paho would keep to what it has sent, and the broker would take that for a dead client. */
+        mqtt->demands.keep_alive_s = mqtt->limits.keep_alive_s;
+        snprintf(text, sizeof text,
+            "the broker wants a sign of life every %d s: connecting again with that",
+            mqtt->limits.keep_alive_s);
+        down(mqtt, false, text);
+        return;
+    }
     mqtt->state = MQTT_CONNECTED;
     mqtt->handler.on_up(mqtt->handler.ctx, &mqtt->limits);
 }
@@ -373,6 +408,7 @@ static void on_failed(struct mqtt *mqtt, const struct inbox_event *event)
     bool refused = mqttconnect_is_refusal(event->code);
     size_t length;
 
+    learn(mqtt, event->code);
     mqttlink_tls_text(mqtt->link, tls_text, sizeof tls_text);
     if (tls_text[0] != '\0')
         refused = strstr(tls_text, "unexpected eof") == NULL;
@@ -461,7 +497,8 @@ static void handle_current(struct mqtt *mqtt, const struct inbox_event *event)
         break;
     case INBOX_MQTT_SUBSCRIBED:
         mqttlink_flight_done(event->pointer);
-        mqtt->handler.on_subscribed(mqtt->handler.ctx, event->number, event->code);
+        if (event->code >= 0)
+            mqtt->handler.on_subscribed(mqtt->handler.ctx, event->number, event->code);
         break;
     case INBOX_MQTT_MESSAGE:
         on_message(mqtt, event);

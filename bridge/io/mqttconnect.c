@@ -160,7 +160,7 @@ int mqttconnect_start(MQTTAsync handle, const struct mqtt_options *options, bool
 
     will.topicName = given(options->will_topic);
     will.message = options->will_payload != NULL ? options->will_payload : "";
-    will.retained = 1;
+    will.retained = !options->will_unretained;
     will.qos = options->will_qos;
     connect.will = will.topicName != NULL ? &will : NULL;
     connect.ssl = tls ? &ssl : NULL;

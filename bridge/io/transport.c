@@ -99,6 +99,8 @@ static bool set_numbers(CURL *easy, const struct http_client *client)
         {CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1},
         {CURLOPT_HTTP09_ALLOWED, 0},
         {CURLOPT_NOSIGNAL, 1},
+        /* Else removing a transfer waits for its name resolution, however long that takes. */
+        {CURLOPT_QUICK_EXIT, 1},
         {CURLOPT_FOLLOWLOCATION, 0},
         {CURLOPT_SUPPRESS_CONNECT_HEADERS, 1},
         {CURLOPT_CONNECTTIMEOUT, TRANSPORT_CONNECT_TIMEOUT_S},

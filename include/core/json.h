@@ -22,8 +22,8 @@ enum json_result {
     JSON_NOT_UTF8,
     JSON_SYNTAX,     /* not JSON, or something behind it */
     JSON_WRONG_TYPE, /* JSON, but not an object (or array) */
-    JSON_NUL,        /* holds \u0000: C strings, and many readers, would end there */
-    JSON_SURROGATE,  /* holds half of a surrogate pair: not text */
+    JSON_NUL,        /* holds \u0000: json_check only */
+    JSON_SURROGATE,  /* holds half of a surrogate pair: json_check only */
     JSON_TOO_DEEP,   /* LIMIT_JSON_DEPTH */
     JSON_TOO_MANY,   /* LIMIT_JSON_MEMBERS */
 };
@@ -41,7 +41,8 @@ struct json_problem {
 void json_describe(
     char *out, size_t size, enum json_result result, const struct json_problem *problem);
 
-/* Checks a whole text: one value of any type. */
+/* Checks a whole text, one value of any type, whose strings a C program is to decode: refuses what
+ * they could not hold. The other readers leave strings alone and take all that RFC 8259 takes. */
 enum json_result json_check(const char *text, size_t length, struct json_problem *problem);
 
 struct json_member {
@@ -88,7 +89,8 @@ enum json_result json_array_next(struct json_array *array, struct json_slice *el
 bool json_is_string(struct json_slice value);
 bool json_is_number(struct json_slice value);
 bool json_is_null(struct json_slice value);
-/* Decodes a JSON string. Returns false, and appends nothing, if it is not one or does not fit. */
+/* Decodes a JSON string. Returns false, and appends nothing, if it is not one, does not fit, or
+ * holds \u0000 or half of a surrogate pair. */
 bool json_decode_string(struct json_slice value, struct buf *out);
 
 /* Appends `text` as a JSON string with its quotes. The text must be valid UTF-8. */

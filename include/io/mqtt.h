@@ -26,8 +26,9 @@ struct mqtt_options {
     const char *username, *password;
     const char *ca_file, *cert_file, *key_file;
     bool version5;                         /* else MQTT 3.1.1 */
-    const char *will_topic, *will_payload; /* retained; NULL for no will */
+    const char *will_topic, *will_payload; /* NULL for no will */
     int will_qos;
+    bool will_unretained;
     int keep_alive_s;
     int connect_timeout_s;
     unsigned window; /* most unacknowledged publications; lowered to the broker's Receive Maximum */
@@ -40,6 +41,7 @@ struct mqtt_limits {
     uint32_t maximum_packet_size; /* bytes; UINT32_MAX where not limited */
     int maximum_qos;
     bool retain_available;
+    int keep_alive_s; /* Server Keep Alive; 0 where the broker leaves it to the client */
 };
 
 struct mqtt_publication {
@@ -77,7 +79,8 @@ struct mqtt_handler {
     /* Publication `sequence` ended: reason_code 0 or 0x10 for success, >= 0x80 for the broker's
      * refusal. */
     void (*on_ack)(void *ctx, uint64_t sequence, int reason_code);
-    /* A subscription ended: granted QoS, or >= 0x80 for a refusal. */
+    /* A subscription ended: granted QoS, or >= 0x80 for a refusal. Not called for what ends with
+     * the connection. */
     void (*on_subscribed)(void *ctx, uint64_t token, int code);
     void (*on_message)(void *ctx, const struct mqtt_message *message);
 };
@@ -101,8 +104,6 @@ bool mqtt_connect(
 
 /* In MQTT_CONNECTED only. How many more publications may be sent now. */
 unsigned mqtt_window_free(const struct mqtt *mqtt);
-/* True once half of the window is free (or nothing is in flight): refilling then is cheapest. */
-bool mqtt_window_wants_refill(const struct mqtt *mqtt);
 /* Copies topic and payload into the library. QoS and retain are lowered to what the broker allows.
  * To be called while mqtt_window_free is above 0. False where the library refuses: ERROR_BROKER,
  * the connection is going down; ERROR_RUN, no connection with this broker will take the

@@ -36,8 +36,6 @@ struct mqttlink {
 
     struct mqttflight *flights; /* all of them */
     struct mqttflight *idle;    /* those not under way */
-    atomic_uint unanswered;     /* publications under way: paho's threads count down */
-    atomic_uint ack_batch;      /* acknowledgements that are worth waking the owner for */
     atomic_uint refused;        /* messages that the inbox had no room for: paho's threads count */
 
     pthread_mutex_t lock; /* a leaf, for the following: paho's threads and the owner */

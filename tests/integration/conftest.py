@@ -9,6 +9,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+from harness.bad_broker import BadBroker  # noqa: E402
 from harness.bridge import Bridge  # noqa: E402
 from harness.proxy import Proxy  # noqa: E402
 from harness.simulator import KEY  # noqa: E402
@@ -58,6 +59,12 @@ def make_world(tmp_path):
 def world(make_world):
     """A broker, a simulator and a recorder; the test starts the bridge."""
     return make_world()
+
+
+@pytest.fixture
+def bad(make_world):
+    """A world whose broker misbehaves towards the bridge when it is told to."""
+    return make_world(broker=BadBroker())
 
 
 @pytest.fixture(scope="module")

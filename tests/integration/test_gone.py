@@ -22,14 +22,9 @@ def assert_nothing_left(world, name):
     assert not left
 
 
-@pytest.mark.parametrize("discovery", [False, True])
-def test_a_deleted_job_leaves_nothing(world, discovery):
-    """Event first, then discovery, the state last; all of it empty and retained."""
-    world.start([job("gone-1", "completed"), job("stays", "completed")],
-                {"homeassistant.enabled": discovery})
-    if discovery:
-        world.recorder.wait_for(lambda message: message.topic.startswith("homeassistant/")
-                                and b"gone-1" in message.payload, what="discovery of the job")
+def test_a_deleted_job_leaves_nothing(world):
+    """Event first, the empty state last."""
+    world.start([job("gone-1", "completed"), job("stays", "completed")])
     since = world.recorder.mark()
     assert world.command("gone-1", "delete")["ok"]
     last = cleared(world, "gone-1", since)
@@ -38,7 +33,6 @@ def test_a_deleted_job_leaves_nothing(world, discovery):
     empties = [message for message in world.recorder.messages[since:]
                if not message.payload and message.position <= last.position]
     assert all(message.retain for message in empties)
-    assert bool([one for one in empties if one.topic.startswith("homeassistant/")]) == discovery
     world.stream_marker()
     assert_nothing_left(world, "gone-1")
     assert world.recorder.last(of_job("stays", "state")).payload

@@ -45,9 +45,10 @@ def test_a_cut_stream_is_opened_again(world, hard):
 def test_the_last_event_id_is_sent(world):
     """Where ids were seen, the next request tells the last one."""
     world.start()
-    world.simulator.emit({"job_id": "a", "status": "queued"}, id="71")
-    world.simulator.emit({"job_id": "a", "status": "processing"}, id="é 72")
-    world.wait_state("a", status="processing")
+    name = world.known_upstream()
+    world.simulator.emit({"job_id": name, "status": "queued"}, id="71")
+    world.simulator.emit({"job_id": name, "status": "processing"}, id="é 72")
+    world.wait_state(name, status="processing")
     world.simulator.cut()
     wait_streams(world, 2)
     assert world.simulator.stats()["last_event_id"] == "é 72"
@@ -103,9 +104,18 @@ def test_a_stream_that_comments_is_alive(world):
     {"status": 204}, {"status": 404}, {"status": 405}, {"status": 406}, {"status": 501},
     {"status": 200, "content_type": "application/json", "body": "[]"}], ids=str)
 def test_where_there_is_no_stream_it_polls(world, fault):
-    """Polling is said, and does the work."""
-    world.simulator.put_jobs([job("one", "queued")])
+    """Polling is said at once, and the jobs are there."""
+    world.simulator.put_jobs([job("one", "queued", progress=7)])
     world.simulator.fault("stream", times=0, **fault)
+    world.bridge.start(FAST_POLL)
+    world.wait_upstream("polling")
+    world.wait_state("one", status="queued", progress=7)
+
+
+def test_polling_tells_of_changes(world):
+    """Without a stream, changes come all the same."""
+    world.simulator.put_jobs([job("one", "queued")])
+    world.simulator.fault("stream", times=0, status=404)
     world.bridge.start(FAST_POLL)
     world.wait_upstream("polling")
     world.wait_state("one", status="queued")
@@ -168,6 +178,16 @@ def test_resync_while_streaming(world):
     world.simulator.set_job("one", quiet=True, progress=60)
     world.wait_state("one", progress=60)
     assert world.simulator.requests("stream") == 1
+
+
+def test_the_stream_waits_as_long_as_it_is_told(world):
+    """Retry-After of a refused stream is honoured."""
+    world.simulator.fault("stream", status=503, retry_after="2")
+    world.bridge.start()
+    wait_streams(world, 2)
+    first, second = [line["at_ms"] for line in world.simulator.stats()["log"]
+                     if line["kind"] == "stream"]
+    assert second - first >= 1900
 
 
 # --- refusals

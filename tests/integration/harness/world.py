@@ -32,16 +32,17 @@ class World:
 
     def __init__(self, folder, broker=None, simulator=()):
         self._numbers = itertools.count(1)
-        self.broker = Broker(folder, **(broker or {}))
+        # Options for a mosquitto, or a server that is made already.
+        self.broker = Broker(folder, **(broker or {})) if isinstance(broker, (dict, type(None))) \
+            else broker
         self.simulator = Simulator(folder, *simulator)
-        self.bridge = Bridge(folder, {
-            "aiva.url": self.simulator.url, "aiva.api_key": KEY,
-            "mqtt.url": self.broker.url})
+        self.bridge = Bridge(folder, {"aiva.url": self.simulator.url, "aiva.api_key": KEY})
         self.recorder = None
 
     def open(self):
         """Starts all but the bridge."""
         self.broker.start()
+        self.bridge.settings["mqtt.url"] = self.broker.url
         self.simulator.start()
         self.record()
         return self
@@ -124,6 +125,12 @@ class World:
         self.simulator.set_job(name, **{**described(name, status), **members})
         self.wait_state(name, since, status=status)
         self.wait_event(name, since)
+        return name
+
+    def known_upstream(self, status="processing"):
+        """A new job that the upstream knows and has not told of; returns its id."""
+        name = self.new_name()
+        self.simulator.set_job(name, quiet=True, status=status)
         return name
 
     def stream_marker(self):
