@@ -46,23 +46,40 @@ static void skip_some_space(struct scanner *s)
         s->at++;
 }
 
-/* Between most tokens there is none. */
-void scan_space(struct scanner *s)
+/* Inline, as there is none between most tokens: a call each is a quarter of the time of a scan. */
+static inline void skip_space(struct scanner *s)
 {
     if (s->at < s->end && (unsigned char)*s->at <= ' ')
         skip_some_space(s);
+}
+
+void scan_space(struct scanner *s)
+{
+    skip_space(s);
+}
+
+/* The next byte; NUL, which no token holds, at the end. */
+static char take(struct scanner *s)
+{
+    if (s->at == s->end)
+        return '\0';
+    return *s->at++;
+}
+
+static bool is_behind_comma(const struct scanner *s)
+{
+    const char *before = s->at;
+    while (before > s->text && is_space(before[-1]))
+        before--;
+    return before > s->text && before[-1] == ',';
 }
 
 /* Where a name or a value should stand. `closing` ends the container in which a comma leads here.
  */
 static bool scan_fail_expecting(struct scanner *s, char closing, const char *expected)
 {
-    const char *before = s->at;
-    while (before > s->text && is_space(before[-1]))
-        before--;
-    if (s->at < s->end && *s->at == closing && before > s->text && before[-1] == ',')
-        expected = "the comma before this is one too many";
-    return scan_fail(s, JSON_SYNTAX, expected);
+    bool too_many = s->at < s->end && *s->at == closing && is_behind_comma(s);
+    return scan_fail(s, JSON_SYNTAX, too_many ? "the comma before this is one too many" : expected);
 }
 
 /* ---- Strings */
@@ -73,7 +90,7 @@ static bool read_hex4(struct scanner *s, unsigned *value)
     const char *digits = s->at;
     *value = 0;
     for (int i = 0; i < 4; i++) {
-        char c = s->at < s->end ? *s->at++ : '\0';
+        char c = take(s);
         unsigned digit;
         if (is_digit(c))
             digit = (unsigned)(c - '0');
@@ -127,7 +144,7 @@ static bool skip_unicode_escape(struct scanner *s)
 static bool skip_escape(struct scanner *s)
 {
     const char *escape = s->at - 1;
-    char c = s->at < s->end ? *s->at++ : '\0';
+    char c = take(s);
     if (c == 'u')
         return skip_unicode_escape(s);
     if (c == '\0' || !strchr("\"\\/bfnrt", c))
@@ -238,7 +255,7 @@ static bool skip_scalar(struct scanner *s)
 /* `"name" :` */
 bool scan_name(struct scanner *s, struct json_member *member)
 {
-    scan_space(s);
+    skip_space(s);
     if (s->at == s->end || *s->at != '"')
         return scan_fail_expecting(s, '}', "expected a member's name in double quotes");
     const char *quote = s->at;
@@ -246,7 +263,7 @@ bool scan_name(struct scanner *s, struct json_member *member)
     if (!scan_string(s, &member->escaped_name))
         return false;
     member->name = (struct json_slice){quote + 1, (size_t)(s->at - quote) - 2};
-    scan_space(s);
+    skip_space(s);
     if (s->at == s->end || *s->at != ':')
         return scan_fail(s, JSON_SYNTAX, "expected a colon");
     s->at++;
@@ -256,7 +273,7 @@ bool scan_name(struct scanner *s, struct json_member *member)
 /* Behind a value in a container: takes the comma or the closing bracket. */
 bool scan_separator(struct scanner *s, char closing, bool *closed)
 {
-    scan_space(s);
+    skip_space(s);
     if (s->at == s->end || (*s->at != ',' && *s->at != closing))
         return scan_fail(s, JSON_SYNTAX,
             closing == '}' ? "expected a comma or a closing brace"
@@ -286,7 +303,7 @@ static bool open_container(struct scanner *s, char *closings, unsigned *depth, b
     if (*depth == LIMIT_JSON_DEPTH)
         return scan_fail(s, JSON_TOO_DEEP, "nested too deeply");
     char closing = *s->at++ == '{' ? '}' : ']';
-    scan_space(s);
+    skip_space(s);
     *is_empty = s->at < s->end && *s->at == closing;
     if (*is_empty) {
         s->at++;
@@ -302,7 +319,7 @@ bool scan_value(struct scanner *s)
     char closings[LIMIT_JSON_DEPTH];
     unsigned depth = 0;
     do {
-        scan_space(s);
+        skip_space(s);
         if (s->at == s->end)
             return scan_fail(s, JSON_SYNTAX, "expected a value");
         bool complete = true;
@@ -330,14 +347,14 @@ bool scan_utf8(struct scanner *s)
 
 bool scan_end(struct scanner *s)
 {
-    scan_space(s);
+    skip_space(s);
     return s->at == s->end || scan_fail(s, JSON_SYNTAX, "expected nothing more here");
 }
 
 /* Goes to the opening bracket; false where the text is something else. */
 bool scan_opening(struct scanner *s, char bracket, const char *expected)
 {
-    scan_space(s);
+    skip_space(s);
     if (s->at < s->end && *s->at == bracket)
         return true;
     const char *value = s->at;
