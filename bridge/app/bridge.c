@@ -172,7 +172,9 @@ static void on_remembered(
     void *ctx, const char *level, size_t level_length, const char *payload, size_t length)
 {
     struct bridge *bridge = ctx;
-    if (level)
+    if (level && bridge->ready)
+        tracker_check_level(bridge->tracker, level, level_length, payload, length);
+    else if (level)
         tracker_adopt(bridge->tracker, level, level_length, payload, length);
     else
         tracker_adopt_counts(bridge->tracker);

@@ -1,6 +1,8 @@
 /*
  * Life of the connection to the broker. At the first connection the bridge reads back its own
- * retained topics before anything else happens: the broker is its memory.
+ * retained topics before anything else happens: the broker is its memory. At each later one it
+ * looks through them again: a broker that crashed may have come back with what it had saved
+ * before, and nobody else would clear what is gone since.
  */
 #include "broker.h"
 
@@ -46,7 +48,6 @@ struct filter {
     const char *tail; /* behind the root */
     const char *loss; /* what does not work without it */
     int qos;
-    bool memory; /* only while starting */
     bool retain_as_published;
 };
 
@@ -57,13 +58,12 @@ struct filter {
  */
 static const struct filter filters[SUBSCRIPTIONS] = {
     [SUBSCRIBED_JOB_STATES] = {"/jobs/+/state",
-        "what changed while the bridge was away is not known", 0, true, false},
-    [SUBSCRIBED_COUNTS] = {"/bridge/jobs", "a restart looks like a first start", 0, true, false},
-    [SUBSCRIBED_STATE] = {"/bridge/state", "a late last will is not repaired", 0, false, false},
+        "what changed while the bridge was away is not known", 0, false},
+    [SUBSCRIBED_COUNTS] = {"/bridge/jobs", "a restart looks like a first start", 0, false},
+    [SUBSCRIBED_STATE] = {"/bridge/state", "a late last will is not repaired", 0, false},
     [SUBSCRIBED_BRIDGE_COMMANDS] = {"/bridge/command/+", "commands to the bridge are not heard", 1,
-        false, true},
-    [SUBSCRIBED_JOB_COMMANDS] = {"/jobs/+/command/+", "commands to jobs are not heard", 1, false,
         true},
+    [SUBSCRIBED_JOB_COMMANDS] = {"/jobs/+/command/+", "commands to jobs are not heard", 1, true},
 };
 
 struct broker {
@@ -78,6 +78,7 @@ struct broker {
     struct timer memory_end;
     int64_t up_ms; /* when the link came up; 0 while it is down */
     bool ready;    /* the memory has been read */
+    bool reading;  /* retained job states are coming in */
     bool finished; /* no further attempts */
     struct buf will_topic;
     char last_reason[256];
@@ -116,6 +117,9 @@ void broker_free(struct broker *broker)
         return;
     timer_stop(&broker->retry);
     timer_stop(&broker->memory_end);
+    /* The broker did not take `offline` in time: its last will has to say it. */
+    if (mqtt_state(broker->mqtt) == MQTT_CONNECTED)
+        mqtt_abandon(broker->mqtt);
     mqtt_free(broker->mqtt);
     buf_clear(&broker->will_topic);
     free(broker);
@@ -233,6 +237,9 @@ static void change_subscription(struct broker *broker, enum subscription which, 
 {
     struct error error;
     struct buf filter;
+    /* While it is being closed messages still come in, and the end of the memory among them. */
+    if (!broker_is_connected(broker))
+        return;
     buf_init(&filter, UINT16_MAX);
     buf_printf(&filter, "%s%s", broker->config->mqtt.topic, filters[which].tail);
     bool done = subscribe ? mqtt_subscribe(broker->mqtt, filter.data, filters[which].qos,
@@ -254,9 +261,10 @@ static void on_up(void *ctx, const struct mqtt_limits *limits)
         broker->config->mqtt.url, broker->config->mqtt.version == CONFIG_MQTT_5 ? "5" : "3.1.1",
         limits->window);
     for (int which = 0; which < SUBSCRIPTIONS && !broker->finished; which++)
-        if (!filters[which].memory || !broker->ready)
+        if (which != SUBSCRIBED_COUNTS || !broker->ready)
             change_subscription(broker, (enum subscription)which, true);
-    if (!broker->ready)
+    broker->reading = !broker->finished;
+    if (broker->reading)
         timer_set(&broker->memory_end, loop_now(broker->loop) + MEMORY_SILENCE_MS);
     publisher_link_up(broker->publisher, broker->mqtt, limits);
     if (broker->ready)
@@ -274,6 +282,7 @@ static void on_down(void *ctx, bool refused, const char *reason)
             backoff_reset(&broker->backoff);
     }
     broker->up_ms = 0;
+    broker->reading = false;
     timer_stop(&broker->memory_end);
     if (broker->finished)
         return;
@@ -304,8 +313,11 @@ static void end_memory(void *ctx)
 {
     struct broker *broker = ctx;
     timer_stop(&broker->memory_end);
-    broker->ready = true;
+    broker->reading = false;
     change_subscription(broker, SUBSCRIBED_JOB_STATES, false);
+    if (broker->ready)
+        return;
+    broker->ready = true;
     change_subscription(broker, SUBSCRIBED_COUNTS, false);
     broker->handler.on_ready(broker->handler.ctx);
 }
@@ -314,7 +326,10 @@ static void remember(struct broker *broker, const char *level, size_t level_leng
     const struct mqtt_message *message)
 {
     /* Our own clearing of a topic comes back here too. */
-    if (broker->ready || message->payload_length == 0)
+    if (!broker->reading || message->payload_length == 0)
+        return;
+    /* So does, at a later connection, what we publish meanwhile. */
+    if (broker->ready && !message->retained)
         return;
     timer_set(&broker->memory_end, loop_now(broker->loop) + MEMORY_SILENCE_MS);
     broker->handler.on_remembered(
@@ -329,7 +344,7 @@ static void hear_own_state(struct broker *broker, const struct mqtt_message *mes
         return;
     if (!online)
         publisher_repair_state(broker->publisher);
-    else if (!broker->ready)
+    else if (broker->reading)
         end_memory(broker);
 }
 

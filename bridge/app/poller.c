@@ -32,6 +32,8 @@
 #define DETAILS_DELAY_MS 500
 /* A list that keeps showing a job whose status call answers 404 is not read in a tight circle. */
 #define WANTED_LIST_GAP_MS 5000
+/* Between two looks whether the stream has caught up. */
+#define PAUSED_WAIT_MS 5000
 
 struct status_call {
     struct poller *poller;
@@ -47,6 +49,7 @@ struct poller {
     struct poller_handler handler;
     int64_t poll_ms, list_ms, resync_ms;
     enum poller_mode mode;
+    bool paused;
     struct backoff backoff;
     struct timer list_timer;
     struct timer round_timer;
@@ -235,6 +238,10 @@ static void start_list(void *ctx)
     struct poller *poller = ctx;
     struct error error;
     timer_stop(&poller->details_timer);
+    if (poller->paused) {
+        plan_list(poller, PAUSED_WAIT_MS);
+        return;
+    }
     if (poller->list_request) {
         poller->list_for_details = false;
         return;
@@ -254,6 +261,11 @@ static void start_list(void *ctx)
         struct http_answer none = {.body = "", .retry_after = "", .failure = error.text};
         list_failed(poller, &none, error.text);
     }
+}
+
+void poller_pause(struct poller *poller, bool paused)
+{
+    poller->paused = paused;
 }
 
 void poller_want_list(struct poller *poller)
@@ -417,6 +429,10 @@ static void start_round(void *ctx)
         return;
     timer_stop(&poller->round_timer);
     drop_round(poller);
+    if (poller->paused) {
+        timer_set(&poller->round_timer, loop_now(poller->loop) + PAUSED_WAIT_MS);
+        return;
+    }
     collect_round(poller);
     poller->round_started_ms = loop_now(poller->loop);
     start_calls(poller);

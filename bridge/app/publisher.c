@@ -23,10 +23,16 @@
 /* Even when the stream alone keeps the outbox fuller than that, the others get a turn. */
 #define ROOM_AT_LEAST 4
 
-/* A message that was the oldest in flight at this many quick losses is sent alone; one that brings
- * the connection down alone as well, at this many, is given up. */
-#define LOSSES_SUSPECT   2
-#define LOSSES_CONVICTED 5
+/* Some brokers answer a message that they do not like by ending the connection, and acknowledge
+ * what came before it too late or never. So after this many connections in a row that ended soon
+ * after something was sent, what was in flight is sent one at a time; a message that brings the
+ * connection down alone, this many times, is given up. Where not even one message before it was
+ * acknowledged, the broker itself may be what is broken, and it takes more. */
+#define LOSSES_CAREFUL   2
+#define LOSSES_CONVICTED 3
+#define LOSSES_UNPROVEN  12
+/* Given up before, and come again: every job's state is, after each reconnect. */
+#define CONVICTED_KEPT 32
 
 #define REPAIR_INTERVAL_MS 1000
 
@@ -50,6 +56,12 @@ struct publisher {
     struct own_topic own[PUBLISHER_TOPICS];
     struct timer repair;
     int64_t repaired_ms;
+    unsigned quick_losses;              /* in a row */
+    size_t suspects;                    /* how many messages are still to be sent one at a time */
+    bool acknowledged;                  /* something, on this connection */
+    bool proven;                        /* the same of the connection before */
+    uint64_t convicted[CONVICTED_KEPT]; /* fingerprints, a ring */
+    size_t convicted_count;             /* ever */
     bool full;
     bool stopping;
     struct log_limit refused_limit;
@@ -156,6 +168,7 @@ void publisher_link_up(
 {
     publisher->mqtt = mqtt;
     publisher->limits = *limits;
+    publisher->acknowledged = false;
     if (publisher->stopping)
         return;
     if (!limits->retain_available)
@@ -170,9 +183,18 @@ void publisher_link_up(
 
 void publisher_link_down(struct publisher *publisher)
 {
+    size_t in_flight = outbox_in_flight(publisher->outbox);
     publisher->mqtt = NULL;
     timer_stop(&publisher->repair);
-    outbox_rewind(publisher->outbox, loop_now(publisher->loop));
+    bool quick = outbox_rewind(publisher->outbox, loop_now(publisher->loop));
+    publisher->proven = publisher->acknowledged;
+    publisher->quick_losses = quick ? publisher->quick_losses + 1 : 0;
+    if (publisher->quick_losses < LOSSES_CAREFUL)
+        return;
+    /* Our own topics come in front of them at the next connection. */
+    if (publisher->suspects < in_flight)
+        publisher->suspects = in_flight;
+    publisher->suspects += PUBLISHER_TOPICS;
 }
 
 static void fire_repair(void *ctx)
@@ -197,6 +219,8 @@ void publisher_say_offline(struct publisher *publisher)
 {
     publisher->stopping = true;
     timer_stop(&publisher->repair);
+    /* Nothing else has a chance any more, and `offline` behind it would have none either. */
+    outbox_drop_waiting(publisher->outbox);
     struct own_topic *own = &publisher->own[PUBLISHER_STATE];
     free(own->value);
     own->value = xstrdup("offline");
@@ -213,12 +237,20 @@ static void report_refused(struct publisher *publisher, const char *topic, const
         "the publication on %s was refused and is dropped: %s", topic, reason);
 }
 
+static void clear_suspect(struct publisher *publisher)
+{
+    if (publisher->suspects > 0 && --publisher->suspects == 0)
+        publisher->quick_losses = 0;
+}
+
 void publisher_acknowledged(struct publisher *publisher, uint64_t sequence, int reason_code)
 {
     char *topic = NULL;
     bool refused = reason_code >= 0x80;
     if (!outbox_acknowledge(publisher->outbox, sequence, refused ? &topic : NULL))
         return;
+    publisher->acknowledged = true;
+    clear_suspect(publisher);
     if (refused) {
         char reason[96];
         snprintf(reason, sizeof reason, "the broker answered 0x%02x (%s)", (unsigned)reason_code,
@@ -240,6 +272,28 @@ static void drop_next(struct publisher *publisher, const char *reason)
     outbox_acknowledge(publisher->outbox, entry->sequence, NULL);
 }
 
+/* FNV-1a, of topic and payload. */
+static uint64_t fingerprint(const struct outbox_entry *entry)
+{
+    uint64_t hash = 14695981039346656037u;
+    for (const char *byte = entry->topic; *byte != '\0'; byte++)
+        hash = (hash ^ (unsigned char)*byte) * 1099511628211u;
+    for (size_t i = 0; i < entry->payload_length; i++)
+        hash = (hash ^ (unsigned char)entry->payload[i]) * 1099511628211u;
+    return hash;
+}
+
+static bool was_convicted(const struct publisher *publisher, const struct outbox_entry *entry)
+{
+    size_t kept =
+        publisher->convicted_count < CONVICTED_KEPT ? publisher->convicted_count : CONVICTED_KEPT;
+    uint64_t hash = kept > 0 ? fingerprint(entry) : 0;
+    for (size_t i = 0; i < kept; i++)
+        if (publisher->convicted[i] == hash)
+            return true;
+    return false;
+}
+
 static bool is_impossible(struct publisher *publisher, const struct outbox_entry *entry)
 {
     size_t size =
@@ -248,8 +302,14 @@ static bool is_impossible(struct publisher *publisher, const struct outbox_entry
         drop_next(publisher, "it is larger than the broker's Maximum Packet Size");
         return true;
     }
-    if (entry->losses >= LOSSES_CONVICTED) {
+    if (entry->losses >= (publisher->proven ? LOSSES_CONVICTED : LOSSES_UNPROVEN)) {
+        publisher->convicted[publisher->convicted_count++ % CONVICTED_KEPT] = fingerprint(entry);
         drop_next(publisher, "the broker ended the connection each time it was sent");
+        clear_suspect(publisher);
+        return true;
+    }
+    if (was_convicted(publisher, entry)) {
+        drop_next(publisher, "the broker ended the connection each time it was sent before");
         return true;
     }
     return false;
@@ -263,7 +323,7 @@ static bool send_next(struct publisher *publisher)
         return false;
     if (is_impossible(publisher, entry))
         return true;
-    if (entry->losses >= LOSSES_SUSPECT && outbox_in_flight(publisher->outbox) > 0)
+    if (publisher->suspects > 0 && outbox_in_flight(publisher->outbox) > 0)
         return false;
     int qos = publisher->options.qos;
     struct mqtt_publication publication = {
@@ -288,7 +348,7 @@ static bool send_next(struct publisher *publisher)
     }
     publisher->options.counters->published++;
     log_debug("%s: %zu bytes", entry->topic, entry->payload_length);
-    return entry->losses < LOSSES_SUSPECT;
+    return publisher->suspects == 0;
 }
 
 static void ask_for_more(struct publisher *publisher)

@@ -420,8 +420,6 @@ static int64_t observed_at(const struct json_object *object)
 /* What stands there and is not ours to understand would otherwise stand there for ever. */
 static void clear_level(struct tracker *tracker, const char *level, size_t length)
 {
-    log_warn("%s/jobs/%.*s/state held something that is no job's state: it is cleared",
-        tracker->root, (int)length, level);
     buf_reset(&tracker->topic);
     buf_printf(&tracker->topic, "%s/jobs/%.*s/state", tracker->root, (int)length, level);
     struct outbox_message message = {.topic = tracker->topic.data, .payload = "", .retain = true};
@@ -434,6 +432,8 @@ void tracker_adopt(struct tracker *tracker, const char *level, size_t level_leng
     tracker->first_start = false;
     if (job_update_read(&tracker->update, payload, length) != JOB_UPDATE_OK ||
         !is_of_level(tracker->update.id, level, level_length)) {
+        log_warn("%s/jobs/%.*s/state held something that is no job's state: it is cleared",
+            tracker->root, (int)level_length, level);
         clear_level(tracker, level, level_length);
         return;
     }
@@ -448,6 +448,20 @@ void tracker_adopt(struct tracker *tracker, const char *level, size_t level_leng
     if (tracker->payload.length != length || memcmp(tracker->payload.data, payload, length) != 0)
         jobs_set_unpublished(tracker->jobs, change.job);
     note_counts(tracker);
+}
+
+void tracker_check_level(struct tracker *tracker, const char *level, size_t level_length,
+    const char *payload, size_t length)
+{
+    const struct job *job = NULL;
+    if (job_update_read(&tracker->update, payload, length) == JOB_UPDATE_OK &&
+        is_of_level(tracker->update.id, level, level_length))
+        job = jobs_find(tracker->jobs, tracker->update.id);
+    if (job && !job->cleared)
+        return;
+    log_info("%s/jobs/%.*s/state is there again: it is cleared", tracker->root, (int)level_length,
+        level);
+    clear_level(tracker, level, level_length);
 }
 
 void tracker_adopt_counts(struct tracker *tracker)

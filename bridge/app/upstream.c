@@ -210,6 +210,7 @@ void upstream_reconnect(struct upstream *upstream)
 void upstream_pause(struct upstream *upstream, bool paused)
 {
     stream_pause(upstream->stream, paused);
+    poller_pause(upstream->poller, paused);
 }
 
 struct poller *upstream_poller(struct upstream *upstream)

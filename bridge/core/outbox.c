@@ -92,8 +92,10 @@ static void take_slot(struct outbox *outbox, struct item *item)
     assert(item->slot < OUTBOX_SLOTS);
     if (item->slot == OUTBOX_NO_SLOT)
         return;
-    if (outbox->slots[item->slot])
+    if (outbox->slots[item->slot]) {
+        item->entry.losses = outbox->slots[item->slot]->entry.losses;
         remove_item(outbox, outbox->slots[item->slot]);
+    }
     outbox->slots[item->slot] = item;
 }
 
@@ -172,31 +174,42 @@ bool outbox_acknowledge(struct outbox *outbox, uint64_t sequence, char **topic)
 }
 
 /* Of a slot only the newest value counts: an older one that was in flight need not be sent again.
- */
+ * The blame stays with the topic. */
 static void drop_outdated(struct outbox *outbox)
 {
     struct item *item = TAILQ_LAST(&outbox->items, item_queue);
     memset(outbox->slots, 0, sizeof outbox->slots);
     while (item) {
         struct item *previous = TAILQ_PREV(item, item_queue, link);
-        if (item->slot != OUTBOX_NO_SLOT && outbox->slots[item->slot])
+        struct item *newer = outbox->slots[item->slot];
+        if (newer) {
+            newer->entry.losses = item->entry.losses;
             remove_item(outbox, item);
-        else if (item->slot != OUTBOX_NO_SLOT)
+        } else if (item->slot != OUTBOX_NO_SLOT) {
             outbox->slots[item->slot] = item;
+        }
         item = previous;
     }
 }
 
-void outbox_rewind(struct outbox *outbox, int64_t now_ms)
+bool outbox_rewind(struct outbox *outbox, int64_t now_ms)
 {
     struct item *item = TAILQ_FIRST(&outbox->items);
-    if (item && item->in_flight && now_ms - item->entry.sent_ms < OUTBOX_BLAME_MS)
+    bool quick = item && item->in_flight && now_ms - item->entry.sent_ms < OUTBOX_BLAME_MS;
+    if (quick && outbox->in_flight == 1)
         item->entry.losses++;
     for (; item && item->in_flight; item = TAILQ_NEXT(item, link))
         item->in_flight = false;
     outbox->in_flight = 0;
     drop_outdated(outbox);
     outbox->next = TAILQ_FIRST(&outbox->items);
+    return quick;
+}
+
+void outbox_drop_waiting(struct outbox *outbox)
+{
+    while (outbox->next)
+        remove_item(outbox, outbox->next);
 }
 
 size_t outbox_count(const struct outbox *outbox)

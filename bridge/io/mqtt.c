@@ -380,6 +380,16 @@ void mqtt_close(struct mqtt *mqtt)
     timer_set(&mqtt->timer, loop_now(mqtt->loop) + (started ? CLOSE_MS : 0));
 }
 
+void mqtt_abandon(struct mqtt *mqtt)
+{
+    assert(mqtt->state == MQTT_CONNECTED);
+    timer_stop(&mqtt->timer);
+    /* Not destroyed: paho would say DISCONNECT. */
+    mqttlink_leave(mqtt->link);
+    mqtt->link = NULL;
+    mqtt->state = MQTT_IDLE;
+}
+
 static void on_connected(struct mqtt *mqtt, const struct inbox_event *event)
 {
     char text[160];

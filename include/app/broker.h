@@ -21,7 +21,7 @@ struct inbox_event;
 struct broker_handler {
     void *ctx;
     /* While starting: one retained state topic (level and payload) or the marker bridge/jobs
-     * (level NULL). */
+     * (level NULL). After on_ready, at each further connection: the state topics again. */
     void (*on_remembered)(
         void *ctx, const char *level, size_t level_length, const char *payload, size_t length);
     /* Everything that the broker remembered has been handed over. Once. */

@@ -32,6 +32,9 @@ const struct jobs *tracker_jobs(const struct tracker *tracker);
 /* A retained state topic found at the broker before anything else was heard. */
 void tracker_adopt(struct tracker *tracker, const char *level, size_t level_length,
     const char *payload, size_t length);
+/* One found when the bridge came back: a broker that crashed may show what was cleared since. */
+void tracker_check_level(struct tracker *tracker, const char *level, size_t level_length,
+    const char *payload, size_t length);
 /* The broker remembers a bridge/jobs of ours: this is not the first start. */
 void tracker_adopt_counts(struct tracker *tracker);
 

@@ -37,7 +37,7 @@ struct outbox_entry {
     bool retain;
     bool json;
     int64_t sent_ms; /* monotonic, of the last sending */
-    unsigned losses; /* connections that ended soon after this, the oldest in flight, was sent */
+    unsigned losses; /* connections that ended soon after this, and nothing else, was sent */
 };
 
 struct outbox *outbox_new(void);
@@ -58,10 +58,13 @@ void outbox_unsend(struct outbox *outbox);
 /* Ends an entry in flight. Returns false for a sequence that is not in flight (a late one). If
  * `topic` is not NULL it gets the entry's topic, which the caller frees. */
 bool outbox_acknowledge(struct outbox *outbox, uint64_t sequence, char **topic);
-/* The connection was lost: nothing is in flight any more, all is sent again from the oldest, which
- * gets the blame (`losses`) if it had been sent less than OUTBOX_BLAME_MS before. */
+/* The connection was lost: nothing is in flight any more, all is sent again from the oldest. True
+ * if the oldest in flight had been sent less than OUTBOX_BLAME_MS before, so that what was sent may
+ * have been the reason; it gets the blame (`losses`) if it was the only one. */
 #define OUTBOX_BLAME_MS 2000
-void outbox_rewind(struct outbox *outbox, int64_t now_ms);
+bool outbox_rewind(struct outbox *outbox, int64_t now_ms);
+/* Forgets all that has not been sent. */
+void outbox_drop_waiting(struct outbox *outbox);
 
 size_t outbox_count(const struct outbox *outbox); /* waiting and in flight */
 size_t outbox_in_flight(const struct outbox *outbox);

@@ -124,6 +124,10 @@ const char *mqtt_reason_text(int reason_code);
  * flight is lost to the library. A broker that does not let go is left after two seconds. */
 void mqtt_close(struct mqtt *mqtt);
 
+/* Leaves the connection to the end of the process, without DISCONNECT, so that the broker publishes
+ * the last will. From MQTT_CONNECTED only; mqtt_free has to follow. No callbacks. */
+void mqtt_abandon(struct mqtt *mqtt);
+
 /* The loop's inbox handler hands MQTT events here. */
 void mqtt_handle(struct mqtt *mqtt, const struct inbox_event *event);
 

@@ -64,7 +64,8 @@ def world(make_world):
 @pytest.fixture
 def bad(make_world):
     """A world whose broker misbehaves towards the bridge when it is told to."""
-    return make_world(broker=BadBroker())
+    world = make_world(broker=BadBroker())
+    return world
 
 
 @pytest.fixture(scope="module")

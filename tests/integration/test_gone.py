@@ -106,6 +106,7 @@ def test_a_list_that_failed_deletes_nothing(world, fault):
 def test_a_status_call_of_404_makes_the_list_decide(world):
     """Gone where the list does not have it either; it stays where the list has it."""
     world.start([job("gone-1"), job("stays")])
+    wait_until(lambda: world.simulator.requests("status") == 2, "the snapshot")
     world.simulator.fault("status", status=404, body='{"detail":"?"}')
     assert world.command("stays", "refresh")["error"] == "not_found"
     world.simulator.vanish("gone-1")

@@ -186,11 +186,10 @@ def test_an_event_that_was_not_finished_is_dropped(shared):
 
 def test_a_stream_in_pieces_of_one_byte(world):
     """Any chunking gives the same events."""
-    world.simulator.put_jobs([job("one")])
+    world.simulator.put_jobs([job("one", "completed")])
     world.simulator.fault("stream", chunk=1, times=0)
     world.bridge.start()
-    world.wait_upstream("streaming")
-    wait_until(lambda: world.simulator.stats()["streams_open"] == 1, "the stream")
+    world.wait_state("one")
     text = "Grüße 😀"
     for number in range(3):
         world.simulator.set_job("one", status="processing", n=number, message=text)

@@ -281,9 +281,16 @@ class World:
         return {topic: message.payload
                 for topic, message in retained(self.broker, f"{ROOT}/#").items()}
 
+    def _upstream(self):
+        return json.loads(self.observer.latest.get(f"{ROOT}/bridge/upstream") or b"{}")
+
     def upstream_state(self):
-        payload = self.observer.latest.get(f"{ROOT}/bridge/upstream") or b"{}"
-        return json.loads(payload).get("state")
+        return self._upstream().get("state")
+
+    def upstream_is_well(self):
+        """Streaming, and the list can be had."""
+        upstream = self._upstream()
+        return upstream.get("state") == "streaming" and "GET " not in upstream.get("detail", "")
 
     def heal(self):
         """Everything works again."""

@@ -144,6 +144,51 @@ static void test_outbox_blames_the_oldest_for_a_quick_loss_only(void **state)
     outbox_free(outbox);
 }
 
+static void test_outbox_blames_only_what_was_sent_alone(void **state)
+{
+    (void)state;
+    struct outbox *outbox = outbox_new();
+    push(outbox, "t", "1", 0);
+    push(outbox, "t", "2", 0);
+    outbox_send_next(outbox, 1000);
+    outbox_send_next(outbox, 1000);
+    assert_true(outbox_rewind(outbox, 1001));
+    assert_int_equal(outbox_peek(outbox)->losses, 0);
+    assert_false(outbox_rewind(outbox, 1001));
+    outbox_free(outbox);
+}
+
+static void test_outbox_keeps_the_blame_with_a_slot(void **state)
+{
+    (void)state;
+    struct outbox *outbox = outbox_new();
+    push(outbox, "t", "1", 3);
+    outbox_send_next(outbox, 1000);
+    push(outbox, "t", "2", 3);
+    outbox_rewind(outbox, 1001);
+    push(outbox, "t", "3", 3);
+    assert_int_equal(outbox_count(outbox), 1);
+    assert_string_equal(outbox_peek(outbox)->payload, "3");
+    assert_int_equal(outbox_peek(outbox)->losses, 1);
+    outbox_free(outbox);
+}
+
+static void test_outbox_drops_what_waits_and_nothing_else(void **state)
+{
+    (void)state;
+    struct outbox *outbox = outbox_new();
+    push(outbox, "t", "1", 0);
+    push(outbox, "t", "2", 3);
+    push(outbox, "t", "3", 0);
+    send(outbox, "1");
+    outbox_drop_waiting(outbox);
+    assert_int_equal(outbox_count(outbox), 1);
+    assert_int_equal(outbox_in_flight(outbox), 1);
+    push(outbox, "t", "4", 3);
+    send(outbox, "4");
+    outbox_free(outbox);
+}
+
 static void test_outbox_keeps_bytes_that_are_no_text(void **state)
 {
     (void)state;
@@ -237,6 +282,9 @@ int main(void)
         cmocka_unit_test(test_outbox_sends_only_the_last_value_of_a_slot),
         cmocka_unit_test(test_outbox_takes_back_what_could_not_be_sent),
         cmocka_unit_test(test_outbox_blames_the_oldest_for_a_quick_loss_only),
+        cmocka_unit_test(test_outbox_blames_only_what_was_sent_alone),
+        cmocka_unit_test(test_outbox_keeps_the_blame_with_a_slot),
+        cmocka_unit_test(test_outbox_drops_what_waits_and_nothing_else),
         cmocka_unit_test(test_outbox_keeps_bytes_that_are_no_text),
         cmocka_unit_test(test_outbox_loses_nothing_and_keeps_order_in_a_random_walk),
     };

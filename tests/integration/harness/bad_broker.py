@@ -17,13 +17,15 @@ from .packets import Malformed, Packet
 from .waiting import PATIENCE
 
 VICTIM = "aiva-mqtt-bridge"
+LATE_S = 0.05
 
 
 class Answer:
     """What a publish rule may return besides None (as usual) and a reason code."""
 
-    SILENT = "no acknowledgement, ever"
+    LOST = "nothing at all happens"
     HOLD = "no acknowledgement before release()"
+    LATE = "an acknowledgement a moment later"
     CLOSE = "the connection ends"
     CUT = "the connection ends in the middle of the acknowledgement"
 
@@ -142,13 +144,15 @@ class Session:
             whole = packets.encode_answer(self.version, "PUBACK", packet.number)
             self.send(whole[:len(whole) // 2])
             raise Ended
-        if answer == Answer.SILENT:
+        if answer == Answer.LOST:
             return
         reason = answer if isinstance(answer, int) else 0
         if reason < 0x80:
             self.broker.publish(packet)
         if answer == Answer.HOLD:
             self.held.append(packet)
+        elif answer == Answer.LATE:
+            threading.Timer(LATE_S, self.acknowledge, (packet,)).start()
         else:
             self.acknowledge(packet, reason)
 
@@ -264,6 +268,10 @@ class BadBroker:
         self.unfrozen.set()
         for session in self.sessions():
             session.close()
+
+    def kill(self):
+        """The same: there is nothing that it would save."""
+        self.end()
 
     def _listen(self, listener):
         while True:

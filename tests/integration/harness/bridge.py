@@ -2,12 +2,14 @@
 
 import json
 import os
+import pathlib
 import signal
 import subprocess
 
 from .process import Program, environment
 from .waiting import PATIENCE
 
+LEAKS_OF_LIBRARIES = pathlib.Path(__file__).parents[2] / "lsan.supp"
 SANITIZER_MARKS = ("Sanitizer", "runtime error")
 
 
@@ -39,6 +41,8 @@ class Bridge(Program):
         self.binary = os.environ["BRIDGE"]
         self.settings = dict(settings)
         self.config = folder / "bridge.json"
+        self.environment = {
+            "LSAN_OPTIONS": f"suppressions={LEAKS_OF_LIBRARIES}:print_suppressions=0"}
         self._wanted = False
 
     def write_config(self, overrides=None):
@@ -49,7 +53,8 @@ class Bridge(Program):
     def start(self, overrides=None, env=None):
         """Starts the bridge; does not wait for anything."""
         self._wanted = True
-        self.spawn([self.binary, "--config", self.write_config(overrides)], env)
+        self.spawn([self.binary, "--config", self.write_config(overrides)],
+                   {**self.environment, **(env or {})})
 
     def stop(self, number=signal.SIGTERM, code=0):
         """An orderly stop: the exit code is asserted."""

@@ -118,13 +118,13 @@ class World:
         """A job id that nobody has used yet."""
         return f"{prefix}-{next(self._numbers)}-{uuid.uuid4().hex[:6]}"
 
-    def create(self, status="processing", **members):
+    def create(self, status="processing", timeout=PATIENCE, **members):
         """A new job that the stream announces; returns its id once it is published."""
         name = self.new_name()
         since = self.recorder.mark()
         self.simulator.set_job(name, **{**described(name, status), **members})
-        self.wait_state(name, since, status=status)
-        self.wait_event(name, since)
+        for leaf, shown in (("state", {"status": status}), ("event", {})):
+            self.recorder.wait_topic(topics.of_job(name, leaf), since, timeout, **shown)
         return name
 
     def known_upstream(self, status="processing"):
@@ -133,9 +133,9 @@ class World:
         self.simulator.set_job(name, quiet=True, status=status)
         return name
 
-    def stream_marker(self):
+    def stream_marker(self, timeout=PATIENCE):
         """Sends a last event and waits for it: what the stream said before is published now."""
-        return self.create("queued")
+        return self.create("queued", timeout)
 
     def send_command(self, name, command, payload=b"{}", **options):
         """Asks the bridge for something; returns the mark from which the answer may come."""

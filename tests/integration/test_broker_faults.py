@@ -1,0 +1,191 @@
+"""A broker that loses, delays and cuts: everything arrives, in order, and nothing else suffers."""
+
+import pytest
+from harness.bad_broker import Answer
+from harness.topics import of_bridge, of_job
+from harness.waiting import wait_until
+from harness.world import job
+
+
+def numbers(world, name="one", since=0):
+    """The numbered states of a job as subscribers saw them."""
+    return [one.json["n"] for one in world.states(name, since) if "n" in one.json]
+
+
+def emit(world, count, name="one", first=0):
+    for number in range(first, first + count):
+        world.simulator.emit({"job_id": name, "status": "processing", "n": number})
+
+
+def sent(world, session):
+    """The numbers of the states that one connection brought, in order."""
+    return [int(packet.payload.split(b'"n":')[1].split(b",")[0].rstrip(b"}"))
+            for packet in world.broker.published()
+            if packet.session == session and b'"n":' in packet.payload]
+
+
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+@pytest.mark.parametrize("qos", [1, 2])
+def test_what_was_not_acknowledged_is_sent_again(bad, version, qos):
+    """Oldest first, in order, nothing left out."""
+    bad.start([job("one")], {"mqtt.version": version, "mqtt.qos": qos})
+    bad.broker.on_publish = lambda packet: Answer.LOST
+    emit(bad, 30)
+    first = bad.broker.session.number
+    wait_until(lambda: len(sent(bad, first)) >= 10, "some that are not acknowledged")
+    bad.broker.on_publish = lambda packet: None
+    bad.broker.kick()
+    wait_until(lambda: 29 in numbers(bad), "the last")
+    assert numbers(bad)[:30] == list(range(30))
+    # After a reconnect every job's present state is published once more.
+    assert set(numbers(bad)[30:]) <= {29}
+    assert sent(bad, bad.broker.session.number)[:30] == list(range(30))
+
+
+def test_only_what_was_not_acknowledged_is_sent_again(bad):
+    """The first ten are done; the rest comes again, in order per topic."""
+    bad.start([job("one"), job("two")])
+    bad.broker.on_publish = lambda packet: \
+        None if b'"n":' in packet.payload and sent(bad, packet.session)[-1] < 10 else Answer.LOST
+    for number in range(30):
+        emit(bad, 1, ("one", "two")[number % 2], number)
+    first = bad.broker.session.number
+    wait_until(lambda: len(sent(bad, first)) == 30, "all to be sent")
+    bad.broker.on_publish = lambda packet: None
+    bad.broker.kick()
+    wait_until(lambda: 29 in numbers(bad, "two"), "the last")
+    assert numbers(bad, "one")[:15] == list(range(0, 30, 2))
+    assert numbers(bad, "two")[:15] == list(range(1, 30, 2))
+    assert sent(bad, bad.broker.session.number)[:20] == list(range(10, 30))
+
+
+@pytest.mark.parametrize("answer", [Answer.CUT, Answer.CLOSE], ids=str)
+def test_a_connection_that_breaks_again_and_again(bad, answer):
+    """Each connection gets a few through: in the end all are there, in order."""
+    bad.start([job("one")])
+    left = [3]
+
+    def rule(packet):
+        if b'"n":' not in packet.payload or not left[0]:
+            return None
+        if sent(bad, packet.session)[-1] % 20 == 19:
+            left[0] -= 1
+            return answer
+        return None
+    bad.broker.on_publish = rule
+    emit(bad, 60)
+    wait_until(lambda: numbers(bad)[-1:] == [59], "the last", 60)
+    last = sorted(set(numbers(bad)))
+    assert last == list(range(60))
+    assert len(bad.broker.connects) == 4
+
+
+def test_a_silent_broker_does_not_lose_what_comes_later(bad):
+    """No acknowledgement at all for a while; then they come, late."""
+    bad.start([job("one")])
+    bad.broker.on_publish = lambda packet: Answer.HOLD
+    emit(bad, 200)
+    wait_until(lambda: len(bad.broker.session.held) >= 50, "half a window")
+    bad.broker.on_publish = lambda packet: None
+    bad.broker.release()
+    bad.stream_marker()
+    assert numbers(bad) == list(range(200))
+
+
+def test_a_broker_that_stops_reading(bad):
+    """Its receive buffer fills; when it goes on, nothing is missing."""
+    bad.start([job("one")])
+    bad.broker.freeze()
+    for number in range(40):
+        bad.simulator.emit({"job_id": "one", "status": "processing", "n": number,
+                            "x": "x" * 500000})
+    wait_until(lambda: bad.simulator.stats()["streams_open"] == 1, "the stream")
+    bad.broker.thaw()
+    wait_until(lambda: numbers(bad)[-1:] == [39], "the last", 60)
+    assert numbers(bad) == list(range(40))
+
+
+# --- poison
+
+
+def close_on(world, *topics, otherwise=None):
+    """The broker drops the link whenever one of the topics comes."""
+    world.broker.on_publish = lambda packet: \
+        Answer.CLOSE if packet.topic in topics else otherwise
+
+
+def test_a_poisonous_message_is_given_up(bad):
+    """After a few tries; everything else arrives, and the connection holds."""
+    bad.start([job("one")])
+    close_on(bad, of_job("bad", "state"))
+    bad.simulator.set_job("bad", status="queued")
+    emit(bad, 50)
+    bad.stream_marker(90)
+    assert len(bad.broker.published(of_job("bad", "state"))) <= 6
+    assert "ended the connection each time" in bad.bridge.output()
+    assert of_job("bad", "state") in bad.bridge.output()
+    assert sorted(set(numbers(bad))) == list(range(50))
+    connects = len(bad.broker.connects)
+    assert connects <= 7
+    assert bad.events("bad")
+    assert bad.command("one", "refresh")["ok"]
+    assert len(bad.broker.connects) == connects
+
+
+def test_a_poisonous_message_among_late_acknowledgements(bad):
+    """The broker acknowledges a moment later, and not at all what came shortly before the poison:
+    the culprit is found all the same."""
+    bad.start([job("one")])
+    close_on(bad, of_job("bad", "state"), otherwise=Answer.LATE)
+    emit(bad, 5)
+    bad.simulator.set_job("bad", status="queued")
+    emit(bad, 10, first=5)
+    bad.stream_marker(120)
+    assert sorted(set(numbers(bad))) == list(range(15))
+    assert len(bad.broker.published(of_job("bad", "state"))) <= 6
+    assert len(bad.broker.connects) <= 8
+    assert "refused and is dropped" in bad.bridge.output()
+    assert of_job("bad", "state") in bad.bridge.output()
+
+
+@pytest.mark.slow
+def test_two_poisonous_messages(bad):
+    """Both are given up; what is between them arrives."""
+    bad.start([job("one")])
+    close_on(bad, of_job("bad", "state"), of_job("worse", "state"))
+    bad.simulator.set_job("bad", status="queued")
+    emit(bad, 5)
+    bad.simulator.set_job("worse", status="queued")
+    emit(bad, 5, first=5)
+    bad.stream_marker(150)
+    assert sorted(set(numbers(bad))) == list(range(10))
+    for name in ("bad", "worse"):
+        assert len(bad.broker.published(of_job(name, "state"))) <= 6
+
+
+@pytest.mark.parametrize("leaf", ["info", "jobs", "upstream"])
+def test_a_poisonous_topic_of_the_bridge_s_own(bad, leaf):
+    """A broker that answers a missing right by ending the connection (many in the cloud do)."""
+    close_on(bad, of_bridge(leaf))
+    bad.simulator.put_jobs([job("one")])
+    bad.bridge.start()
+    bad.recorder.wait_topic(of_job("one", "state"), timeout=120)
+    bad.stream_marker(120)
+    assert of_bridge(leaf) in bad.bridge.output()
+
+
+def test_losses_alone_convict_nobody(bad):
+    """A broker that goes away often, whatever is sent: nothing is dropped."""
+    bad.start([job("one")])
+    kicks = [4]
+
+    def rule(_):
+        if kicks[0]:
+            kicks[0] -= 1
+            return Answer.CLOSE
+        return None
+    bad.broker.on_publish = rule
+    emit(bad, 30)
+    bad.stream_marker(90)
+    assert sorted(set(numbers(bad))) == list(range(30))
+    assert "is dropped" not in bad.bridge.output()
