@@ -153,15 +153,26 @@ def test_rejected(shared, command, status):
     assert_answered_once(shared, name)
 
 
-@pytest.mark.parametrize("code", [400, 403, 409, 422])
-def test_rejected_codes(world, code):
-    """400, 403, 409 and 422 are final: asked once, answered `rejected` with the detail."""
-    world.start([job("one")])
+def assert_final(world, name, code):
+    """The command is asked once, and answered `rejected` with the upstream's words."""
+    before = world.simulator.requests("cancel")
     world.simulator.fault("cancel", status=code, body='{"detail":"because of the moon"}')
-    answer = world.command("one", "cancel")
-    assert_error(answer, "rejected", "cancel", "one", code)
+    answer = world.command(name, "cancel")
+    assert_error(answer, "rejected", "cancel", name, code)
     assert "because of the moon" in answer["detail"]
-    assert world.simulator.requests("cancel") == 1
+    assert world.simulator.requests("cancel") == before + 1
+
+
+@pytest.mark.parametrize("code", [400, 409, 422])
+def test_rejected_codes(shared, code):
+    """400, 409 and 422 are final."""
+    assert_final(shared, shared.create("processing"), code)
+
+
+def test_forbidden_is_rejected(world):
+    """403 too: the key may do other things."""
+    world.start([job("one")])
+    assert_final(world, "one", 403)
 
 
 @pytest.mark.parametrize("body", [

@@ -7,6 +7,8 @@ from harness.topics import of_bridge, of_job
 from harness.waiting import wait_until
 from harness.world import job
 
+SHARED_JOBS = (job("stays", "completed"), job("other", "completed"))
+
 
 def cleared(world, name, since=0):
     """Waits until the job's state topic is cleared."""
@@ -84,14 +86,8 @@ def test_the_list_brings_it_back(world):
     world.wait_state("gone-1", last + 1, status="processing")
 
 
-@pytest.mark.parametrize("fault", [
-    {"status": 500}, {"status": 404}, {"status": 401}, {"status": 302, "location": "/x"},
-    {"cut_after": 1}, {"cut_after": 60}, {"body": ""}, {"body": "[]x"}, {"body": "["},
-    {"body": '[{"job_id":"other","status":"completed"}'}, {"body": '{"jobs":[]}'},
-    {"body": "null"}, {"body": '{"detail":"no"}'}], ids=str)
-def test_a_list_that_failed_deletes_nothing(world, fault):
-    """Failed, cut short or not parsed: the jobs stay."""
-    world.start([job("stays", "completed"), job("other", "completed")])
+def assert_a_bad_list_deletes_nothing(world, fault):
+    """The list goes wrong once; the two jobs that it ought to show stay."""
     since = world.recorder.mark()
     lists = world.simulator.requests("list")
     world.simulator.fault("list", **({"status": 200} if "body" in fault else {}), **fault)
@@ -101,6 +97,22 @@ def test_a_list_that_failed_deletes_nothing(world, fault):
     for name in ("stays", "other"):
         assert not world.events(name)
         assert all(message.payload for message in world.states(name))
+
+
+@pytest.mark.parametrize("fault", [
+    {"status": 500}, {"status": 404}, {"status": 302, "location": "/x"}, {"cut_after": 1},
+    {"cut_after": 60}, {"body": ""}, {"body": "[]x"}, {"body": "["},
+    {"body": '[{"job_id":"other","status":"completed"}'}, {"body": '{"jobs":[]}'},
+    {"body": "null"}, {"body": '{"detail":"no"}'}], ids=str)
+def test_a_list_that_failed_deletes_nothing(shared, fault):
+    """Failed, cut short or not parsed: the jobs stay."""
+    assert_a_bad_list_deletes_nothing(shared, fault)
+
+
+def test_a_list_that_was_refused_deletes_nothing(world):
+    """The same where the key is not good."""
+    world.start(SHARED_JOBS)
+    assert_a_bad_list_deletes_nothing(world, {"status": 401})
 
 
 def test_a_status_call_of_404_makes_the_list_decide(world):

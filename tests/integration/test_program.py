@@ -208,7 +208,8 @@ def test_an_orderly_stop(world, number):
     world.start([job("one")])
     world.bridge.stop(number)
     assert world.retained()[of_bridge("state")].payload == b"offline"
-    assert len(world.recorder.select(of_bridge("state"))) == 2
+    said = world.recorder.wait_count(of_bridge("state"), 2)
+    assert [message.payload for message in said] == [b"online", b"offline"]
 
 
 def test_what_waits_is_sent_before_the_end(world):
@@ -218,6 +219,7 @@ def test_what_waits_is_sent_before_the_end(world):
     world.simulator.raw("".join(f"data: {json.dumps(event)}\r\n\r\n" for event in events).encode())
     world.wait_state("one", n=0)
     world.bridge.stop()
+    world.recorder.wait_for(lambda message: message.payload == b"offline", what="the end")
     found = [message.json["n"] for message in world.states("one") if "n" in message.json]
     assert found == list(range(len(found)))
     assert world.recorder.messages[-1].topic == of_bridge("state")
@@ -265,7 +267,8 @@ def test_it_starts_before_the_broker(tmp_path, world):
     try:
         with Recorder(broker) as recorder:
             recorder.wait_topic(of_job("one", "state"), status="processing")
-            assert recorder.select(of_bridge("state"))[-1].payload == b"online"
+            recorder.wait_for(lambda message: message.topic == of_bridge("state")
+                              and message.payload == b"online", what="online")
             world.bridge.stop()
     finally:
         broker.end()

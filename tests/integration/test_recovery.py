@@ -91,7 +91,7 @@ def test_a_silent_stream_is_dead(world):
 def test_a_stream_that_comments_is_alive(world):
     """Any byte counts."""
     world.start(config={"aiva.idle_timeout_s": 1})
-    end = time.monotonic() + 2.5
+    end = time.monotonic() + 2
     while time.monotonic() < end:
         world.simulator.raw(b": still here\r\n\r\n")
         time.sleep(0.1)
@@ -303,16 +303,18 @@ def test_a_restart_with_nothing_changed_is_quiet(world):
     assert events == {of_job(marker, "event")}
 
 
-@pytest.mark.parametrize("payload", [
-    b"not json", b"[]", b'{"job_id":"other","status":"queued"}', b'{"job_id":"bad"}',
-    b'{"job_id":"bad","status":5}', b"\xff", b"[" * 5000], ids=repr)
-def test_rubbish_among_the_retained_topics(world, payload):
+def test_rubbish_among_the_retained_topics(world):
     """What somebody else has left there does no harm."""
-    world.recorder.publish(of_job("bad", "state"), payload, retain=True)
-    world.recorder.publish("aiva/jobs/%zz/state", payload, retain=True)
-    world.start([job("one"), job("bad", "completed")])
+    rubbish = [b"not json", b"[]", b'{"job_id":"other","status":"queued"}', b'{"job_id":"bad2"}',
+               b'{"job_id":"bad4","status":5}', b"\xff", b"[" * 5000]
+    jobs = [job(f"bad{number}", "completed") for number in range(len(rubbish))]
+    for one, payload in zip(jobs, rubbish):
+        world.recorder.publish(of_job(one["job_id"], "state"), payload, retain=True)
+    world.recorder.publish("aiva/jobs/%zz/state", b"{}", retain=True)
+    world.start([job("one"), *jobs])
     world.stream_marker()
-    assert world.recorder.last(of_job("bad", "state")).shows(job_id="bad", status="completed")
+    for one in jobs:
+        assert world.recorder.last(of_job(one["job_id"], "state")).shows(**one)
 
 
 # --- the broker

@@ -123,8 +123,7 @@ def test_a_late_status_overwrites_no_newer_list(world):
 
 
 @pytest.mark.parametrize("fault", [
-    {"status": 500}, {"status": 503, "retry_after": "1"}, {"status": 200, "body": "<html>"},
-    {"cut_after": 20}])
+    {"status": 500}, {"status": 200, "body": "<html>"}, {"cut_after": 20}])
 def test_a_failed_list_is_read_again(world, fault):
     """The snapshot comes in the end, although the first list fails."""
     world.simulator.put_jobs([job("one"), job("two", "completed")])
