@@ -31,6 +31,8 @@ from wire import (  # noqa: E402
 INTERVALS = {"aiva.resync_interval_s": 5, "aiva.list_interval_s": 2, "aiva.poll_interval_s": 1,
              "aiva.idle_timeout_s": 5, "commands.timeout_s": 5}
 
+SUPPRESSIONS = Path(__file__).resolve().parent / "lsan.supp"
+
 now = time.monotonic
 
 
@@ -180,6 +182,7 @@ class World:
         self.observer = Observer(self.broker, history)
         self.to_broker = self.to_aiva = None
         self.problems = []
+        self._complained = False
 
     def open(self):
         self.simulator.start()
@@ -218,7 +221,8 @@ class World:
         self.history.runs.append(Run(len(self.history.runs) + 1, now()))
         self.bridge.start(env={
             # Freed memory that is kept for reports would look like a leak.
-            "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "quarantine_size_mb=8")})
+            "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "quarantine_size_mb=8"),
+            "LSAN_OPTIONS": f"suppressions={SUPPRESSIONS}:print_suppressions=0"})
 
     def stop_bridge(self, how):
         """`kill` or `term`. An orderly stop has to end with 0, in time."""
@@ -249,13 +253,13 @@ class World:
         self.start_bridge()
 
     def look_into_log(self):
-        """What a sanitizer says is a problem."""
+        """What a sanitizer says is a problem; said once."""
         output = self.bridge.output()
         for mark in SANITIZER_MARKS:
             at = output.find(mark)
-            if at >= 0:
+            if at >= 0 and not self._complained:
+                self._complained = True
                 self.problems.append(f"a sanitizer complained:\n{output[max(0, at - 200):][:6000]}")
-                return
 
     def rss_kib(self):
         status = Path(f"/proc/{self.bridge.pid}/status").read_text()
