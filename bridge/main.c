@@ -12,6 +12,7 @@
 #include "check.h"
 #include "config.h"
 #include "limit.h"
+#include "loop.h"
 #include "mem.h"
 #include "secret.h"
 #include "version.h"
@@ -205,6 +206,7 @@ int main(int argc, char **argv)
     };
     struct options options = {.action = ACTION_RUN};
     int option;
+    loop_block_signals();
     while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
         bool single = true;
         switch (option) {

@@ -73,7 +73,7 @@ static void on_signalfd(void *ctx, short revents)
     }
 }
 
-static bool open_signalfd(struct loop *loop, struct error *error)
+static sigset_t handled_signals(void)
 {
     sigset_t set;
 
@@ -81,8 +81,20 @@ static bool open_signalfd(struct loop *loop, struct error *error)
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
-    if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
-        return error_set(error, ERROR_RUN, "cannot block signals: %s", strerror(errno));
+    return set;
+}
+
+void loop_block_signals(void)
+{
+    sigset_t set = handled_signals();
+
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static bool open_signalfd(struct loop *loop, struct error *error)
+{
+    sigset_t set = handled_signals();
 
     loop->descriptors[0] = (struct descriptor){
         .fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
@@ -113,6 +125,7 @@ struct loop *loop_new(struct error *error)
         loop->descriptors[i].fd = -1;
     loop->inbox = inbox_new(LIMIT_INBOX_BYTES, wake, loop);
     loop->now_ms = clock_monotonic_ms();
+    loop_block_signals();
     if (!open_signalfd(loop, error) || !open_multi(loop, error)) {
         loop_free(loop);
         return NULL;

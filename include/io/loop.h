@@ -24,7 +24,11 @@ struct loop_handler {
     void (*before_sleep)(void *ctx);                 /* the last step of each pass */
 };
 
-/* Blocks SIGTERM, SIGINT and SIGHUP, ignores SIGPIPE, opens a signalfd and the multi handle. To be
+/* Blocks SIGTERM, SIGINT and SIGHUP until a loop reads them, and ignores SIGPIPE. Early, before any
+ * thread is started: a stop that is asked for while the program starts is then an orderly one. */
+void loop_block_signals(void);
+
+/* Does what loop_block_signals does, opens a signalfd and the multi handle. To be
  * called before any thread is started, so that every thread inherits the mask. NULL and the error
  * (ERROR_RUN) on failure. The handler is copied; loop_set_handler may replace it. */
 struct loop *loop_new(struct error *error) NODISCARD;

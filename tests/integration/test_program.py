@@ -244,6 +244,14 @@ def test_a_stop_while_nothing_is_there(bridge):
     bridge.stop()
 
 
+def test_a_stop_while_it_starts(bridge):
+    """A signal that comes with the first line of the log is not lost, and does not kill."""
+    for _ in range(5):
+        bridge.start()
+        wait_until(lambda: bridge.output(), "the first line", pause=0.001)
+        bridge.stop()
+
+
 def test_a_stop_while_the_upstream_does_not_answer(world):
     """Requests that hang do not delay the end."""
     world.simulator.put_jobs([job("one")])
