@@ -16,8 +16,8 @@ Without arguments, everything, in less than ten minutes:
 
   asan    builds with warnings as errors, AddressSanitizer and UndefinedBehaviorSanitizer; runs the
           unit tests, the fuzz inputs kept from the past, the linters and the integration tests
-  tsan    builds with ThreadSanitizer; runs the unit tests and those against the fake of the MQTT
-          library, which is where the threads are
+  tsan    builds with ThreadSanitizer; runs the unit tests and those integration tests that make the
+          MQTT library's threads work hard
 
 With a word, that part alone: for the inner loop. Packages that are missing are installed with apt
 (with sudo where that is needed). Exit code: 0 if all passed, 1 if not, 2 for a wrong option.
@@ -42,7 +42,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
 . cmake/packages.sh
 # mosquitto lives where an ordinary user's PATH does not lead.
 export PATH=$PATH:/usr/local/sbin:/usr/sbin
-jobs=$(nproc)
+# Most of the time of the integration tests is spent waiting.
+jobs=$(($(nproc) * 2))
 summary=()
 failed=0
 
@@ -75,10 +76,11 @@ steady()
 run_asan() { ctest --preset asan -j "$jobs" "$@"; }
 run_tsan() { steady ctest --preset tsan -j "$jobs" -L '^(unit|fake|tsan)$'; }
 
+# As ctest does, but with options for pytest, and in one process.
 run_integration()
 {
     BRIDGE=$PWD/build/asan/aiva-mqtt-bridge \
-        SIMULATOR=$PWD/build/asan/aiva-simulator PYTHONDONTWRITEBYTECODE=1 \
+        SIMULATOR=$PWD/build/asan/tests/simulator/aiva-simulator PYTHONDONTWRITEBYTECODE=1 \
         /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/integration "$@"
 }
 

@@ -23,6 +23,7 @@
 #include "payload.h"
 #include "poller.h"
 #include "publisher.h"
+#include "request.h"
 #include "secret.h"
 #include "tracker.h"
 #include "utf8.h"
@@ -50,13 +51,7 @@ struct command {
     TAILQ_ENTRY(command) link;
     struct commands *owner;
     const struct verb *verb; /* NULL where there is no such command */
-    char *name;              /* as it came */
-    char *level;             /* of the topic, as it came; NULL for the bridge's own commands */
-    char *job_id;            /* decoded; NULL for the bridge's own commands and refused ids */
-    char *request_id;        /* raw JSON; NULL where the request had none */
-    char *response_topic;    /* NULL where there is none, or it was refused */
-    char *correlation;
-    size_t correlation_length;
+    struct request request;
     int64_t started_ms;
     int64_t deadline_ms;
     unsigned tries;
@@ -64,7 +59,7 @@ struct command {
     char last_detail[LIMIT_DETAIL];
     struct backoff backoff;
     struct timer timer; /* the next try, or the deadline while waiting for a place */
-    struct http_request *request;
+    struct http_request *call;
     uint64_t mark;
 };
 
@@ -81,8 +76,7 @@ struct commands {
     struct bucket bucket;
     struct command_queue queue;
     size_t count;
-    size_t calls;              /* HTTP requests under way */
-    struct buf payload, topic; /* scratch */
+    size_t calls; /* HTTP requests under way */
     struct log_limit response_limit;
 };
 
@@ -104,20 +98,13 @@ struct commands *commands_new(struct loop *loop, struct http_client *client,
     bucket_init(
         &commands->bucket, config->commands.rate_per_s, config->commands.burst, loop_now(loop));
     TAILQ_INIT(&commands->queue);
-    buf_init(&commands->payload, LIMIT_EVENT);
-    buf_init(&commands->topic, UINT16_MAX);
     return commands;
 }
 
 static void free_command(struct command *command)
 {
     timer_stop(&command->timer);
-    free(command->name);
-    free(command->level);
-    free(command->job_id);
-    free(command->request_id);
-    free(command->response_topic);
-    free(command->correlation);
+    request_clear(&command->request);
     free(command);
 }
 
@@ -128,11 +115,9 @@ void commands_free(struct commands *commands)
     struct command *command;
     while ((command = TAILQ_FIRST(&commands->queue))) {
         TAILQ_REMOVE(&commands->queue, command, link);
-        http_cancel(command->request);
+        http_cancel(command->call);
         free_command(command);
     }
-    buf_clear(&commands->payload);
-    buf_clear(&commands->topic);
     free(commands);
 }
 
@@ -141,85 +126,11 @@ size_t commands_under_way(const struct commands *commands)
     return commands->count;
 }
 
-/* ---- The answer */
-
-/* What goes into the answer beyond what the command itself knows. */
-struct verdict {
-    const char *error; /* NULL: it was done */
-    int http_status;
-    const char *status, *message, *detail;
-};
-
-/* The level is spelled as the bridge spells it where the id allows that, else as it came. */
-static void append_result_topic(const struct command *command, struct buf *topic)
-{
-    const char *root = command->owner->config->mqtt.topic;
-    if (!command->level)
-        buf_printf(topic, "%s/bridge/result", root);
-    else if (command->job_id)
-        topic_append_job(topic, root, command->job_id, "result");
-    else
-        buf_printf(topic, "%s/jobs/%s/result", root, command->level);
-}
-
-static void send_answer(struct command *command, const char *topic, bool correlated)
-{
-    struct commands *commands = command->owner;
-    struct outbox_message message = {
-        .topic = topic,
-        .payload = commands->payload.data,
-        .payload_length = commands->payload.length,
-        .json = true,
-        .correlation = correlated ? command->correlation : NULL,
-        .correlation_length = correlated ? command->correlation_length : 0,
-    };
-    publisher_send(commands->publisher, &message);
-}
-
-static void log_answer(const struct command *command, const struct verdict *verdict, int64_t took)
-{
-    const char *what = command->job_id  ? command->job_id
-                       : command->level ? command->level
-                                        : "the bridge";
-    if (verdict->error)
-        log_warn("%s %s: %s: %s", command->name, what, verdict->error,
-            verdict->detail ? verdict->detail : "");
-    else
-        log_info("%s %s: done in %lld ms", command->name, what, (long long)took);
-}
-
-/* Answers, once, and does not free. */
 static void answer(struct command *command, const struct verdict *verdict)
 {
     struct commands *commands = command->owner;
-    int64_t took = loop_now(commands->loop) - command->started_ms;
-    const char *id = command->request_id;
-    struct payload_result result = {
-        .command = command->name,
-        .job_id = command->job_id ? command->job_id : command->level,
-        .ok = verdict->error == NULL,
-        .id = {id, id ? strlen(id) : 0},
-        .http_status = verdict->http_status,
-        .status = verdict->status,
-        .message = verdict->message,
-        .duration_ms = took,
-        .error = verdict->error,
-        .detail = verdict->detail,
-    };
-    buf_reset(&commands->payload);
-    payload_result(&commands->payload, &result);
-    buf_reset(&commands->topic);
-    append_result_topic(command, &commands->topic);
-    if (!commands->payload.failed && !commands->topic.failed)
-        send_answer(command, commands->topic.data, false);
-    if (!commands->payload.failed && command->response_topic)
-        send_answer(command, command->response_topic, true);
-    log_answer(command, verdict, took);
-}
-
-static void refuse(struct command *command, const char *error, const char *detail)
-{
-    answer(command, &(struct verdict){.error = error, .detail = detail});
+    request_answer(&command->request, commands->config, commands->publisher, verdict,
+        loop_now(commands->loop) - command->started_ms);
     free_command(command);
 }
 
@@ -230,7 +141,6 @@ static void finish(struct command *command, const struct verdict *verdict)
     TAILQ_REMOVE(&commands->queue, command, link);
     commands->count--;
     answer(command, verdict);
-    free_command(command);
 }
 
 /* ---- What the upstream's answer means */
@@ -295,19 +205,21 @@ static void clear_said(struct said *said)
 static bool take_in(struct command *command, const struct http_answer *http, struct error *error)
 {
     struct commands *commands = command->owner;
-    if (!command->level) {
-        if (!tracker_list(
-                commands->tracker, http->body, http->length, command->mark, PAYLOAD_COMMAND, error))
+    if (!command->request.level) {
+        if (!tracker_list(commands->tracker, http->body, http->length, command->mark, true,
+                PAYLOAD_COMMAND, error))
             return false;
         poller_follow_list(commands->poller);
         return true;
     }
     if (command->verb->method == HTTP_DELETE) {
-        tracker_gone(commands->tracker, command->job_id, PAYLOAD_COMMAND);
+        tracker_gone(commands->tracker, command->request.job_id, PAYLOAD_COMMAND);
         return true;
     }
-    return tracker_answer(commands->tracker, command->job_id, http->body, http->length, JOBS_NOW,
-        PAYLOAD_COMMAND, error);
+    /* A status is as old as its request. That the job was cancelled is news whenever it comes. */
+    uint64_t mark = command->verb->method == HTTP_GET ? command->mark : JOBS_NOW;
+    return tracker_answer(commands->tracker, command->request.job_id, http->body, http->length,
+        mark, PAYLOAD_COMMAND, error);
 }
 
 static void succeed(struct command *command, const struct http_answer *http)
@@ -315,13 +227,15 @@ static void succeed(struct command *command, const struct http_answer *http)
     struct error error;
     struct verdict verdict = {.http_status = http->status};
     if (!take_in(command, http, &error)) {
+        /* It may have been carried out all the same: the list will tell. */
+        poller_want_list(command->owner->poller);
         verdict.error = "upstream_error";
         verdict.detail = error.text;
         finish(command, &verdict);
         return;
     }
     struct said said = {0};
-    if (command->level)
+    if (command->request.level)
         read_said(command->owner, http, &said);
     verdict.status = said.status.data;
     verdict.message = said.message.data;
@@ -357,35 +271,43 @@ static void try_again(struct command *command, const struct http_answer *http)
         timer_set(&command->timer, at < command->deadline_ms ? at : command->deadline_ms);
 }
 
+static void fail_for_good(struct command *command, const struct http_answer *http)
+{
+    char detail[LIMIT_DETAIL];
+    poller_detail(http, detail, sizeof detail);
+    if (http->status == 404 && command->request.level)
+        poller_want_list(command->owner->poller);
+    finish(command, &(struct verdict){
+                        .error = error_of_status(http->status),
+                        .http_status = http->status,
+                        .detail = detail[0] != '\0' ? detail : command->last_detail,
+                    });
+}
+
+/* A delete that finds nothing after an earlier try of it has done its work. */
+static bool is_done(const struct command *command, const struct http_answer *http)
+{
+    bool deletes = command->verb->method == HTTP_DELETE;
+    return http->complete && ((http->status >= 200 && http->status < 300) ||
+                                 (deletes && http->status == 404 && command->tries > 1));
+}
+
 static void on_answer(void *ctx, const struct http_answer *http)
 {
     struct command *command = ctx;
     struct commands *commands = command->owner;
-    command->request = NULL;
+    command->call = NULL;
     commands->calls--;
-    log_debug("%s: try %u: %d in %lld ms", command->name, command->tries, http->status,
+    log_debug("%s: try %u: %d in %lld ms", command->request.command, command->tries, http->status,
         (long long)http->duration_ms);
     command->last_status = http->complete ? http->status : 0;
-    bool deleted_before = command->verb->method == HTTP_DELETE && command->level &&
-                          http->status == 404 && command->tries > 1;
-    if (http->complete && ((http->status >= 200 && http->status < 300) || deleted_before)) {
+    poller_describe(http, command->last_detail, sizeof command->last_detail);
+    if (is_done(command, http))
         succeed(command, http);
-    } else {
-        poller_describe(http, command->last_detail, sizeof command->last_detail);
-        if (is_worth_another_try(command->last_status)) {
-            try_again(command, http);
-        } else {
-            if (http->status == 404 && command->level)
-                poller_want_list(commands->poller);
-            char detail[LIMIT_DETAIL];
-            poller_detail(http, detail, sizeof detail);
-            finish(command, &(struct verdict){
-                                .error = error_of_status(http->status),
-                                .http_status = http->status,
-                                .detail = detail[0] != '\0' ? detail : command->last_detail,
-                            });
-        }
-    }
+    else if (is_worth_another_try(command->last_status))
+        try_again(command, http);
+    else
+        fail_for_good(command, http);
     pump(commands);
 }
 
@@ -396,15 +318,15 @@ static void call_now(struct command *command)
     struct commands *commands = command->owner;
     char path[LIMIT_JOB_ID + 32];
     int64_t left = command->deadline_ms - loop_now(commands->loop);
-    if (command->level)
-        snprintf(path, sizeof path, "/jobs/%s%s", command->job_id, command->verb->tail);
+    if (command->request.level)
+        snprintf(path, sizeof path, "/jobs/%s%s", command->request.job_id, command->verb->tail);
     else
         snprintf(path, sizeof path, "/jobs");
     struct http_call call = {
         .method = command->verb->method,
         .path = path,
-        .body_limit = command->level ? LIMIT_STATUS_BODY : LIMIT_LIST_BODY,
-        .timeout_ms = left < CALL_TIMEOUT_MS || !command->level ? left : CALL_TIMEOUT_MS,
+        .body_limit = command->request.level ? LIMIT_STATUS_BODY : LIMIT_LIST_BODY,
+        .timeout_ms = left < CALL_TIMEOUT_MS || !command->request.level ? left : CALL_TIMEOUT_MS,
         .fresh_connection = command->verb->method != HTTP_GET,
         .done = on_answer,
         .ctx = command,
@@ -412,8 +334,8 @@ static void call_now(struct command *command)
     struct error error;
     command->tries++;
     command->mark = tracker_mark(commands->tracker);
-    command->request = http_start(commands->client, &call, &error);
-    if (command->request)
+    command->call = http_start(commands->client, &call, &error);
+    if (command->call)
         commands->calls++;
     else
         finish(command, &(struct verdict){.error = "upstream_error", .detail = error.text});
@@ -437,7 +359,7 @@ static void pump(struct commands *commands)
          command = next) {
         next = TAILQ_NEXT(command, link);
         bool waits = timer_is_set(&command->timer) && command->tries > 0;
-        if (command->request || waits)
+        if (command->call || waits)
             continue;
         timer_stop(&command->timer);
         call_now(command);
@@ -445,41 +367,6 @@ static void pump(struct commands *commands)
 }
 
 /* ---- Taking a request on */
-
-static char *copy_request_id(const struct mqtt_message *message)
-{
-    char *copy = NULL;
-    struct json_object body = {0};
-    if (message->payload_length <= LIMIT_COMMAND &&
-        json_object_read(&body, message->payload, message->payload_length) == JSON_OK) {
-        const struct json_member *id = json_find(&body, "id");
-        if (id && (json_is_string(id->value) || json_is_number(id->value)))
-            copy = xmemdup0(id->value.at, id->value.length);
-    }
-    json_object_clear(&body);
-    return copy;
-}
-
-static void take_response_topic(struct command *command, const struct mqtt_message *message)
-{
-    struct commands *commands = command->owner;
-    const struct config *config = commands->config;
-    if (!message->response_topic)
-        return;
-    if (!topic_response_is_allowed(config->mqtt.topic, config->homeassistant.prefix,
-            config->homeassistant.status_topic, message->response_topic,
-            message->response_topic_length)) {
-        log_warn_limited(&commands->response_limit, loop_now(commands->loop),
-            "the Response Topic %.*s is refused: the answer goes to the result topic alone",
-            (int)message->response_topic_length, message->response_topic);
-        return;
-    }
-    command->response_topic = xmemdup0(message->response_topic, message->response_topic_length);
-    if (message->correlation_data) {
-        command->correlation = xmemdup0(message->correlation_data, message->correlation_length);
-        command->correlation_length = message->correlation_length;
-    }
-}
 
 static const struct verb *find_verb(const char *name, bool for_job)
 {
@@ -495,34 +382,18 @@ static struct command *new_command(
 {
     struct command *command = xcalloc(1, sizeof *command);
     command->owner = commands;
-    command->name = xmemdup0(topic->command, topic->command_length);
-    if (topic->kind == TOPIC_JOB_COMMAND)
-        command->level = xmemdup0(topic->level, topic->level_length);
-    command->verb = find_verb(command->name, command->level != NULL);
-    command->request_id = copy_request_id(message);
+    request_init(&command->request, commands->config, topic, message);
+    command->verb = find_verb(command->request.command, command->request.level != NULL);
     command->started_ms = loop_now(commands->loop);
     command->deadline_ms =
         command->started_ms + (int64_t)commands->config->commands.timeout_s * 1000;
     backoff_init(&command->backoff, BACKOFF_BASE_MS, BACKOFF_CAP_MS);
     timer_init(&command->timer, commands->loop, fire, command);
-    take_response_topic(command, message);
+    if (command->request.refused_response)
+        log_warn_limited(&commands->response_limit, loop_now(commands->loop),
+            "the Response Topic %.*s is refused: the answer goes to the result topic alone",
+            (int)message->response_topic_length, message->response_topic);
     return command;
-}
-
-/* Decodes the level. Sets job_id where the id can be named on a topic, and says what it may be
- * used for. *broken: an escape makes no sense. */
-static enum topic_id take_job_id(struct command *command, bool *broken)
-{
-    struct buf id;
-    buf_init(&id, UINT16_MAX);
-    *broken = !topic_decode_level(&id, command->level, strlen(command->level));
-    enum topic_id class = TOPIC_ID_REFUSED;
-    if (!*broken)
-        class = topic_classify_id(id.length > 0 ? id.data : "", id.length);
-    if (class != TOPIC_ID_REFUSED)
-        command->job_id = xmemdup0(id.data, id.length);
-    buf_clear(&id);
-    return class;
 }
 
 static bool is_under_way(const struct command *wanted)
@@ -530,32 +401,28 @@ static bool is_under_way(const struct command *wanted)
     const struct command *other;
     TAILQ_FOREACH(other, &wanted->owner->queue, link)
     {
-        if (other->verb == wanted->verb && !other->level == !wanted->level &&
-            (!wanted->level || strcmp(other->job_id, wanted->job_id) == 0))
+        if (other->verb == wanted->verb && !other->request.level == !wanted->request.level &&
+            (!wanted->request.level || strcmp(other->request.job_id, wanted->request.job_id) == 0))
             return true;
     }
     return false;
 }
 
 /* Why the command is not carried out; NULL if it is. */
-static const char *find_objection(
-    struct command *command, const struct mqtt_message *message, const char **detail)
+static const char *find_objection(struct command *command, bool retained, const char **detail)
 {
     struct commands *commands = command->owner;
-    bool broken = false;
-    enum topic_id class = TOPIC_ID_URL_SAFE;
-    if (command->level)
-        class = take_job_id(command, &broken);
-    if (message->retained) {
+    const struct request *request = &command->request;
+    if (retained) {
         *detail = "commands must not be retained: publish without the retain flag";
         return "retained";
     }
-    if (!command->verb || broken) {
-        *detail = broken ? "the job's topic level holds a broken percent-encoding"
-                         : "there is no such command";
+    if (!command->verb || request->broken_level) {
+        *detail = request->broken_level ? "the job's topic level holds a broken percent-encoding"
+                                        : "there is no such command";
         return "bad_topic";
     }
-    if (class != TOPIC_ID_URL_SAFE) {
+    if (request->id_class != TOPIC_ID_URL_SAFE) {
         *detail = "commands are for jobs whose id is made of A-Z a-z 0-9 . _ ~ : @ - alone";
         return "bad_job_id";
     }
@@ -582,9 +449,9 @@ void commands_receive(
     const char *detail = NULL;
     commands->counters->commands++;
     struct command *command = new_command(commands, topic, message);
-    const char *objection = find_objection(command, message, &detail);
+    const char *objection = find_objection(command, message->retained, &detail);
     if (objection) {
-        refuse(command, objection, detail);
+        answer(command, &(struct verdict){.error = objection, .detail = detail});
         return;
     }
     TAILQ_INSERT_TAIL(&commands->queue, command, link);
@@ -597,8 +464,9 @@ void commands_stop(struct commands *commands)
 {
     struct command *command;
     while ((command = TAILQ_FIRST(&commands->queue))) {
-        http_cancel(command->request);
-        command->request = NULL;
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not see TAILQ_REMOVE in run_out. */
+        http_cancel(command->call);
+        command->call = NULL;
         run_out(command, "the bridge was stopped before AIVA's answer came");
     }
     commands->calls = 0;

@@ -28,8 +28,12 @@
 #define BACKOFF_BASE_MS      1000
 #define BACKOFF_CAP_MS       60000
 #define UNAUTHORIZED_WAIT_MS 60000
+/* Jobs that appear together share a list. */
+#define DETAILS_DELAY_MS 500
 /* A list that keeps showing a job whose status call answers 404 is not read in a tight circle. */
 #define WANTED_LIST_GAP_MS 5000
+/* Between two looks whether the stream has caught up. */
+#define PAUSED_WAIT_MS 5000
 
 struct status_call {
     struct poller *poller;
@@ -45,11 +49,14 @@ struct poller {
     struct poller_handler handler;
     int64_t poll_ms, list_ms, resync_ms;
     enum poller_mode mode;
+    bool paused;
     struct backoff backoff;
     struct timer list_timer;
     struct timer round_timer;
     struct http_request *list_request;
     uint64_t list_mark;
+    bool list_for_details; /* the list under way, or the next one, only adds */
+    struct timer details_timer;
     int64_t list_asked_ms;
     struct status_call calls[CONCURRENT_CALLS];
     char **round; /* ids still to be asked for, taken from the end; owned */
@@ -60,6 +67,7 @@ struct poller {
 
 static void start_list(void *ctx);
 static void start_round(void *ctx);
+static void start_details(void *ctx);
 
 struct poller *poller_new(struct loop *loop, struct http_client *client, struct tracker *tracker,
     const struct config *config, const struct poller_handler *handler)
@@ -76,6 +84,7 @@ struct poller *poller_new(struct loop *loop, struct http_client *client, struct 
     backoff_init(&poller->backoff, BACKOFF_BASE_MS, BACKOFF_CAP_MS);
     timer_init(&poller->list_timer, loop, start_list, poller);
     timer_init(&poller->round_timer, loop, start_round, poller);
+    timer_init(&poller->details_timer, loop, start_details, poller);
     for (size_t i = 0; i < CONCURRENT_CALLS; i++)
         poller->calls[i].poller = poller;
     return poller;
@@ -98,6 +107,7 @@ static void end_all(struct poller *poller)
 {
     timer_stop(&poller->list_timer);
     timer_stop(&poller->round_timer);
+    timer_stop(&poller->details_timer);
     http_cancel(poller->list_request);
     poller->list_request = NULL;
     for (size_t i = 0; i < CONCURRENT_CALLS; i++) {
@@ -199,7 +209,9 @@ static void list_answered(void *ctx, const struct http_answer *answer)
 {
     struct poller *poller = ctx;
     struct error error;
+    bool adds_only = poller->list_for_details;
     poller->list_request = NULL;
+    poller->list_for_details = false;
     log_debug("GET /jobs: %d in %lld ms", answer->status, (long long)answer->duration_ms);
     if (answer->status != 200 || !answer->complete) {
         char why[LIMIT_DETAIL + 32];
@@ -207,12 +219,14 @@ static void list_answered(void *ctx, const struct http_answer *answer)
         list_failed(poller, answer, why);
         return;
     }
-    if (!tracker_list(poller->tracker, answer->body, answer->length, poller->list_mark,
+    if (!tracker_list(poller->tracker, answer->body, answer->length, poller->list_mark, !adds_only,
             PAYLOAD_LIST, &error)) {
         list_failed(poller, answer, error.text);
         return;
     }
     backoff_reset(&poller->backoff);
+    if (adds_only)
+        return;
     plan_list(poller, poller->mode == POLLER_ALONE ? poller->list_ms : poller->resync_ms);
     if (poller->mode == POLLER_BESIDE_STREAM || poller->round_started_ms == 0)
         start_round(poller);
@@ -223,8 +237,15 @@ static void start_list(void *ctx)
 {
     struct poller *poller = ctx;
     struct error error;
-    if (poller->list_request)
+    timer_stop(&poller->details_timer);
+    if (poller->paused) {
+        plan_list(poller, PAUSED_WAIT_MS);
         return;
+    }
+    if (poller->list_request) {
+        poller->list_for_details = false;
+        return;
+    }
     struct http_call call = {
         .method = HTTP_GET,
         .path = "/jobs",
@@ -242,6 +263,11 @@ static void start_list(void *ctx)
     }
 }
 
+void poller_pause(struct poller *poller, bool paused)
+{
+    poller->paused = paused;
+}
+
 void poller_want_list(struct poller *poller)
 {
     if (poller->mode == POLLER_OFF || poller->list_request)
@@ -249,6 +275,27 @@ void poller_want_list(struct poller *poller)
     int64_t at = poller->list_asked_ms + WANTED_LIST_GAP_MS;
     if (!timer_is_set(&poller->list_timer) || poller->list_timer.at_ms > at)
         timer_set(&poller->list_timer, at);
+}
+
+/* The plan for the next list that also removes stays as it is. */
+static void start_details(void *ctx)
+{
+    struct poller *poller = ctx;
+    int64_t planned_ms = poller->list_timer.at_ms;
+    if (poller->list_request || !timer_is_set(&poller->list_timer))
+        return;
+    poller->list_for_details = true;
+    start_list(poller);
+    timer_set(&poller->list_timer, planned_ms);
+}
+
+void poller_want_details(struct poller *poller)
+{
+    if (poller->mode == POLLER_OFF || timer_is_set(&poller->details_timer))
+        return;
+    int64_t soon = loop_now(poller->loop) + DETAILS_DELAY_MS;
+    int64_t at = poller->list_asked_ms + poller->list_ms;
+    timer_set(&poller->details_timer, at > soon ? at : soon);
 }
 
 void poller_follow_list(struct poller *poller)
@@ -382,6 +429,10 @@ static void start_round(void *ctx)
         return;
     timer_stop(&poller->round_timer);
     drop_round(poller);
+    if (poller->paused) {
+        timer_set(&poller->round_timer, loop_now(poller->loop) + PAUSED_WAIT_MS);
+        return;
+    }
     collect_round(poller);
     poller->round_started_ms = loop_now(poller->loop);
     start_calls(poller);

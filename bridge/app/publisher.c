@@ -32,7 +32,7 @@
 #define LOSSES_CONVICTED 3
 #define LOSSES_UNPROVEN  12
 /* Given up before, and come again: every job's state is, after each reconnect. */
-#define CONVICTED_KEPT   32
+#define CONVICTED_KEPT 32
 
 #define REPAIR_INTERVAL_MS 1000
 
@@ -56,10 +56,10 @@ struct publisher {
     struct own_topic own[PUBLISHER_TOPICS];
     struct timer repair;
     int64_t repaired_ms;
-    unsigned quick_losses; /* in a row */
-    size_t suspects;       /* how many messages are still to be sent one at a time */
-    bool acknowledged;     /* something, on this connection */
-    bool proven;           /* the same of the connection before */
+    unsigned quick_losses;              /* in a row */
+    size_t suspects;                    /* how many messages are still to be sent one at a time */
+    bool acknowledged;                  /* something, on this connection */
+    bool proven;                        /* the same of the connection before */
     uint64_t convicted[CONVICTED_KEPT]; /* fingerprints, a ring */
     size_t convicted_count;             /* ever */
     bool full;
@@ -285,8 +285,8 @@ static uint64_t fingerprint(const struct outbox_entry *entry)
 
 static bool was_convicted(const struct publisher *publisher, const struct outbox_entry *entry)
 {
-    size_t kept = publisher->convicted_count < CONVICTED_KEPT ? publisher->convicted_count
-                                                              : CONVICTED_KEPT;
+    size_t kept =
+        publisher->convicted_count < CONVICTED_KEPT ? publisher->convicted_count : CONVICTED_KEPT;
     uint64_t hash = kept > 0 ? fingerprint(entry) : 0;
     for (size_t i = 0; i < kept; i++)
         if (publisher->convicted[i] == hash)
@@ -362,7 +362,7 @@ void publisher_pump(struct publisher *publisher)
 {
     if (!publisher->mqtt || mqtt_state(publisher->mqtt) != MQTT_CONNECTED)
         return;
-    if (outbox_in_flight(publisher->outbox) > 0 && !mqtt_window_wants_refill(publisher->mqtt))
+    if (mqtt_window_free(publisher->mqtt) == 0)
         return;
     ask_for_more(publisher);
     while (mqtt_window_free(publisher->mqtt) > 0 && send_next(publisher))

@@ -214,13 +214,24 @@ static void fire_expiry(void *ctx)
 
 /* ---- Learning it */
 
+/* What is wrong with the text that is no update. */
+static const char *describe_update(
+    const struct tracker *tracker, char described[static JSON_DESCRIBED])
+{
+    const struct job_update *update = &tracker->update;
+    json_describe(described, JSON_DESCRIBED, update->json, &update->object.problem);
+    return described;
+}
+
 static void report_unusable(
     struct tracker *tracker, enum job_update_result result, const char *where)
 {
     if (result == JOB_UPDATE_REFUSED_ID)
         tracker->counters->jobs_refused++;
-    const char *why = result == JOB_UPDATE_NOT_JSON ? json_result_text(tracker->update.json)
-                                                    : job_update_result_text(result);
+    char described[JSON_DESCRIBED];
+    const char *why = job_update_result_text(result);
+    if (result == JOB_UPDATE_NOT_JSON)
+        why = describe_update(tracker, described);
     log_warn_limited(
         &tracker->limits[result], loop_now(tracker->loop), "%s is skipped: %s", where, why);
 }
@@ -251,8 +262,8 @@ static void say_or_queue(struct tracker *tracker, const struct job_change *chang
         jobs_set_unpublished(tracker->jobs, job);
 }
 
-/* Says what tracker->update has changed. */
-static void apply(
+/* Says what tracker->update has changed. Returns whether the job was not known. */
+static bool apply(
     struct tracker *tracker, uint64_t mark, bool from_list, enum payload_source source)
 {
     struct job_change change;
@@ -260,7 +271,7 @@ static void apply(
     if (!change.job) {
         if (source == PAYLOAD_STREAM)
             tracker->counters->events_skipped++;
-        return;
+        return false;
     }
     bool is_news = change.status_changed && !is_merely_found(tracker, &change, source);
     say_or_queue(tracker, &change, source, is_news);
@@ -270,18 +281,19 @@ static void apply(
         note_counts(tracker);
         log_debug("%s: %s", change.job->id, tracker->update.status);
     }
+    return change.created;
 }
 
-void tracker_event(struct tracker *tracker, const char *data, size_t length)
+bool tracker_event(struct tracker *tracker, const char *data, size_t length)
 {
     enum job_update_result result = job_update_read(&tracker->update, data, length);
     if (result != JOB_UPDATE_OK) {
         tracker->counters->events_skipped++;
         report_unusable(tracker, result, "an event of the stream");
-        return;
+        return false;
     }
     tracker->counters->events++;
-    apply(tracker, JOBS_NOW, false, PAYLOAD_STREAM);
+    return apply(tracker, JOBS_NOW, false, PAYLOAD_STREAM);
 }
 
 /* ---- Lists */
@@ -296,8 +308,9 @@ static bool list_is_whole(const char *body, size_t length, struct error *error)
         result = json_array_next(&array, &element);
     if (result == JSON_END)
         return true;
-    return error_set(error, ERROR_UPSTREAM, "the list of jobs is %s%s", json_result_text(result),
-        result == JSON_WRONG_TYPE ? ": an array was expected" : "");
+    char described[JSON_DESCRIBED];
+    json_describe(described, sizeof described, result, &array.problem);
+    return error_set(error, ERROR_UPSTREAM, "the list of jobs is %s", described);
 }
 
 /* Returns whether the element leaves no doubt about which job it means. */
@@ -326,7 +339,7 @@ static void remove_missing(struct tracker *tracker, uint64_t mark, enum payload_
 }
 
 bool tracker_list(struct tracker *tracker, const char *body, size_t length, uint64_t mark,
-    enum payload_source source, struct error *error)
+    bool removes, enum payload_source source, struct error *error)
 {
     if (!list_is_whole(body, length, error))
         return false;
@@ -337,9 +350,9 @@ bool tracker_list(struct tracker *tracker, const char *body, size_t length, uint
     enum json_result result = json_array_begin(&array, body, length);
     while (result == JSON_OK && (result = json_array_next(&array, &element)) == JSON_OK)
         complete = apply_element(tracker, element, mark, source) && complete;
-    if (complete)
+    if (complete && removes)
         remove_missing(tracker, mark, source);
-    else
+    else if (!complete)
         log_warn("the list of jobs has entries that cannot be read: jobs that it lacks are kept");
     if (!tracker->has_list) {
         tracker->has_list = true;
@@ -355,9 +368,10 @@ bool tracker_answer(struct tracker *tracker, const char *id, const char *body, s
     uint64_t mark, enum payload_source source, struct error *error)
 {
     enum job_update_result result = job_update_read(&tracker->update, body, length);
+    char described[JSON_DESCRIBED];
     if (result == JOB_UPDATE_NOT_JSON)
         return error_set(
-            error, ERROR_UPSTREAM, "the answer is %s", json_result_text(tracker->update.json));
+            error, ERROR_UPSTREAM, "the answer is %s", describe_update(tracker, described));
     if (result != JOB_UPDATE_OK)
         return error_set(
             error, ERROR_UPSTREAM, "the answer cannot be used: %s", job_update_result_text(result));

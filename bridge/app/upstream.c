@@ -99,7 +99,8 @@ static void on_open(void *ctx)
 static void on_event(void *ctx, const char *data, size_t length)
 {
     struct upstream *upstream = ctx;
-    tracker_event(upstream->tracker, data, length);
+    if (tracker_event(upstream->tracker, data, length))
+        poller_want_details(upstream->poller);
 }
 
 static void start_polling(struct upstream *upstream, const char *reason)
@@ -209,6 +210,7 @@ void upstream_reconnect(struct upstream *upstream)
 void upstream_pause(struct upstream *upstream, bool paused)
 {
     stream_pause(upstream->stream, paused);
+    poller_pause(upstream->poller, paused);
 }
 
 struct poller *upstream_poller(struct upstream *upstream)

@@ -12,7 +12,7 @@ static bool eight_are_ascii(const char *bytes)
     return (word & UINT64_C(0x8080808080808080)) == 0;
 }
 
-bool utf8_valid(const char *bytes, size_t length)
+size_t utf8_valid_length(const char *bytes, size_t length)
 {
     size_t at = 0;
     uint32_t code_point;
@@ -27,11 +27,16 @@ bool utf8_valid(const char *bytes, size_t length)
             size_t used = utf8_decode(bytes + at, length - at, &code_point);
 
             if (used == 0)
-                return false;
+                return at;
             at += used;
         }
     }
-    return true;
+    return at;
+}
+
+bool utf8_valid(const char *bytes, size_t length)
+{
+    return utf8_valid_length(bytes, length) == length;
 }
 
 /* The length that a leading byte announces, 0 where no sequence begins with it. */

@@ -40,7 +40,8 @@ const char *job_update_result_text(enum job_update_result result)
         [JOB_UPDATE_NOT_JSON] = "not a usable JSON object",
         [JOB_UPDATE_AMBIGUOUS] = "it gives job_id or status more than once",
         [JOB_UPDATE_NO_ID] = "it has no job_id that is a string",
-        [JOB_UPDATE_REFUSED_ID] = "its job_id is empty, '.', '..' or longer than 128 bytes",
+        [JOB_UPDATE_REFUSED_ID] =
+            "its job_id is empty, '.', '..', longer than 128 bytes or no text",
         [JOB_UPDATE_NO_STATUS] = "it has no status that is a string of 1 to 64 bytes",
     };
     return texts[result];
@@ -65,15 +66,6 @@ static bool copy_string(const struct json_member *member, char *out, size_t size
     return fits;
 }
 
-static bool is_ambiguous(const struct json_object *object)
-{
-    if (object->duplicate.length == 0)
-        return false;
-    struct json_member first = {.name = object->duplicate,
-        .escaped_name = memchr(object->duplicate.at, '\\', object->duplicate.length) != NULL};
-    return json_name_is(&first, "job_id") || json_name_is(&first, "status");
-}
-
 enum job_update_result job_update_read(struct job_update *update, const char *text, size_t length)
 {
     update->id[0] = '\0';
@@ -81,16 +73,16 @@ enum job_update_result job_update_read(struct job_update *update, const char *te
     update->json = json_object_read(&update->object, text, length);
     if (update->json != JSON_OK)
         return JOB_UPDATE_NOT_JSON;
-    if (is_ambiguous(&update->object))
+    const struct json_member *id = json_find(&update->object, "job_id");
+    const struct json_member *status = json_find(&update->object, "status");
+    if ((id && id->repeated) || (status && status->repeated))
         return JOB_UPDATE_AMBIGUOUS;
     bool too_long = false;
-    const struct json_member *id = json_find(&update->object, "job_id");
     if (!copy_string(id, update->id, sizeof update->id, &too_long))
-        return too_long ? JOB_UPDATE_REFUSED_ID : JOB_UPDATE_NO_ID;
+        return id && json_is_string(id->value) ? JOB_UPDATE_REFUSED_ID : JOB_UPDATE_NO_ID;
     update->id_class = topic_classify_id(update->id, strlen(update->id));
     if (update->id_class == TOPIC_ID_REFUSED)
         return JOB_UPDATE_REFUSED_ID;
-    const struct json_member *status = json_find(&update->object, "status");
     if (!copy_string(status, update->status, sizeof update->status, &too_long) ||
         update->status[0] == '\0')
         return JOB_UPDATE_NO_STATUS;
@@ -130,17 +122,17 @@ static const struct json_member *find_same(
 
 struct merger {
     struct buf *out;
-    bool has_members;
+    size_t count;
     bool has_progress;
 };
 
 static void append_member(struct merger *merger, struct json_slice name, struct json_slice value)
 {
-    buf_append_text(merger->out, merger->has_members ? ",\"" : "{\"");
+    buf_append_text(merger->out, merger->count > 0 ? ",\"" : "{\"");
     json_append_slice(merger->out, name);
     buf_append_text(merger->out, "\":");
     json_append_slice(merger->out, value);
-    merger->has_members = true;
+    merger->count++;
 }
 
 static void keep(struct merger *merger, const struct json_member *member, struct json_slice value,
@@ -179,10 +171,12 @@ static void merge_newer(struct merger *merger, const struct json_object *old,
     for (size_t i = 0; i < update->object.count; i++) {
         const struct json_member *member = &update->object.members[i];
         if (!is_kept_out(member, hidden) && !find_same(old, member))
+            /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): members is set if count is. */
             keep(merger, member, member->value, completed);
     }
     struct json_member progress = {.name = {"progress", strlen("progress")}};
-    if (completed && !merger->has_progress && !is_kept_out(&progress, hidden))
+    if (completed && !merger->has_progress && !is_kept_out(&progress, hidden) &&
+        merger->count < LIMIT_JSON_MEMBERS)
         append_member(merger, progress.name, (struct json_slice){"100", 3});
 }
 
@@ -214,5 +208,5 @@ bool job_merge(struct buf *out, const char *text, size_t length, const struct jo
         merge_newer(&merger, old, update, hidden, status_changed);
     }
     buf_append_char(out, '}');
-    return !out->failed;
+    return !out->failed && merger.count <= LIMIT_JSON_MEMBERS;
 }

@@ -18,7 +18,7 @@
 /* What others see comes first, so that a pointer to it is a pointer to the record. */
 struct record {
     struct job job;
-    uint64_t touched; /* when the stream or a command last spoke of it */
+    uint64_t touched; /* when the stream or a command last spoke of it, or an answer changed it */
     uint32_t listed;  /* the last list that named it */
     TAILQ_ENTRY(record) unpublished;
     UT_hash_handle hh;
@@ -279,9 +279,9 @@ void jobs_apply(struct jobs *jobs, const struct job_update *update, uint64_t mar
     struct record *record = job ? record_of(job) : add_record(jobs, update->id);
     change->job = &record->job;
     bool said_now = mark == JOBS_NOW;
-    if (said_now)
-        record->touched = ++jobs->now;
     note_change(jobs, record, update, how, said_now, now_unix_ms, change);
+    if (said_now || (change->changed && how == JOB_MERGE_NEWER))
+        record->touched = ++jobs->now;
 }
 
 bool jobs_remove(struct jobs *jobs, const char *id)

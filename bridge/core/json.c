@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jsonscan.h"
 #include "limit.h"
 #include "mem.h"
 #include "utf8.h"
@@ -17,7 +18,7 @@
 #define TEXT_OF(number)  TEXT_OF_(number)
 #define TEXT_OF_(number) #number
 
-const char *json_result_text(enum json_result result)
+static const char *result_text(enum json_result result)
 {
     static const char *const texts[] = {
         [JSON_OK] = "valid",
@@ -33,237 +34,58 @@ const char *json_result_text(enum json_result result)
     return texts[result];
 }
 
-/* ---- Scanning. `broken` ends the scan; `refused` lets it go on, so that an array's end is found.
- */
-
-struct scanner {
-    const char *at;
-    const char *end;
-    enum json_result broken;
-    enum json_result refused;
-};
-
-static bool fail(struct scanner *s, enum json_result why)
+void json_describe(
+    char *out, size_t size, enum json_result result, const struct json_problem *problem)
 {
-    s->broken = why;
-    return false;
+    bool says_more = result == JSON_SYNTAX || result == JSON_WRONG_TYPE;
+    snprintf(out, size, "%s at byte %zu%s%s", result_text(result), problem->at,
+        says_more ? ": " : "", says_more ? problem->reason : "");
 }
 
-static void skip_space(struct scanner *s)
+enum json_result json_check(const char *text, size_t length, struct json_problem *problem)
 {
-    while (s->at < s->end && (*s->at == ' ' || *s->at == '\n' || *s->at == '\r' || *s->at == '\t'))
-        s->at++;
-}
-
-static bool read_hex4(struct scanner *s, unsigned *value)
-{
-    if (s->end - s->at < 4)
-        return fail(s, JSON_SYNTAX);
-    *value = 0;
-    for (int i = 0; i < 4; i++) {
-        char c = *s->at++;
-        unsigned digit;
-        if (c >= '0' && c <= '9')
-            digit = (unsigned)(c - '0');
-        else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-            digit = (unsigned)((c | 0x20) - 'a') + 10;
-        else
-            return fail(s, JSON_SYNTAX);
-        *value = *value * 16 + digit;
-    }
-    return true;
-}
-
-/* Behind "\u". A high surrogate must be followed by a low one. */
-static bool skip_unicode_escape(struct scanner *s)
-{
-    unsigned unit;
-    if (!read_hex4(s, &unit))
-        return false;
-    if (unit == 0)
-        s->refused = JSON_NUL;
-    if (unit < 0xD800 || unit > 0xDFFF)
-        return true;
-    unsigned low = 0;
-    if (unit < 0xDC00 && s->end - s->at >= 2 && s->at[0] == '\\' && s->at[1] == 'u') {
-        const char *before = s->at;
-        s->at += 2;
-        if (!read_hex4(s, &low))
-            return false;
-        if (low < 0xDC00 || low > 0xDFFF)
-            s->at = before;
-    }
-    if (low < 0xDC00 || low > 0xDFFF)
-        s->refused = JSON_SURROGATE;
-    return true;
-}
-
-static bool skip_escape(struct scanner *s)
-{
-    if (s->at == s->end)
-        return fail(s, JSON_SYNTAX);
-    char c = *s->at++;
-    if (c == 'u')
-        return skip_unicode_escape(s);
-    if (c == '\0' || !strchr("\"\\/bfnrt", c))
-        return fail(s, JSON_SYNTAX);
-    return true;
-}
-
-/* At the opening quote. */
-static bool skip_string(struct scanner *s, bool *escaped)
-{
-    if (s->at == s->end || *s->at != '"')
-        return fail(s, JSON_SYNTAX);
-    s->at++;
-    while (s->at < s->end) {
-        unsigned char c = (unsigned char)*s->at++;
-        if (c == '"')
-            return true;
-        if (c < 0x20)
-            return fail(s, JSON_SYNTAX);
-        if (c == '\\') {
-            *escaped = true;
-            if (!skip_escape(s))
-                return false;
-        }
-    }
-    return fail(s, JSON_SYNTAX);
-}
-
-static bool skip_digits(struct scanner *s)
-{
-    const char *from = s->at;
-    while (s->at < s->end && *s->at >= '0' && *s->at <= '9')
-        s->at++;
-    return s->at > from || fail(s, JSON_SYNTAX);
-}
-
-static bool skip_number(struct scanner *s)
-{
-    if (*s->at == '-')
-        s->at++;
-    if (s->at < s->end && *s->at == '0')
-        s->at++;
-    else if (!skip_digits(s))
-        return false;
-    if (s->at < s->end && *s->at == '.') {
-        s->at++;
-        if (!skip_digits(s))
-            return false;
-    }
-    if (s->at < s->end && (*s->at == 'e' || *s->at == 'E')) {
-        s->at++;
-        if (s->at < s->end && (*s->at == '+' || *s->at == '-'))
-            s->at++;
-        return skip_digits(s);
-    }
-    return true;
-}
-
-static bool skip_word(struct scanner *s, const char *word)
-{
-    size_t length = strlen(word);
-    if ((size_t)(s->end - s->at) < length || memcmp(s->at, word, length) != 0)
-        return fail(s, JSON_SYNTAX);
-    s->at += length;
-    return true;
-}
-
-static bool skip_scalar(struct scanner *s)
-{
-    bool escaped;
-    switch (*s->at) {
-    case '"':
-        return skip_string(s, &escaped);
-    case 't':
-        return skip_word(s, "true");
-    case 'f':
-        return skip_word(s, "false");
-    case 'n':
-        return skip_word(s, "null");
-    default:
-        return skip_number(s);
-    }
-}
-
-/* `"name" :` */
-static bool skip_name(struct scanner *s, bool *escaped)
-{
-    skip_space(s);
-    if (!skip_string(s, escaped))
-        return false;
-    skip_space(s);
-    if (s->at == s->end || *s->at != ':')
-        return fail(s, JSON_SYNTAX);
-    s->at++;
-    return true;
-}
-
-/* After a value within a container: closes as many as end here, or goes on to the next value. */
-static bool close_or_continue(struct scanner *s, const char *open, unsigned *depth)
-{
-    bool escaped;
-    while (*depth > 0) {
-        skip_space(s);
-        if (s->at == s->end)
-            return fail(s, JSON_SYNTAX);
-        char c = *s->at++;
-        bool object = open[*depth - 1] == '{';
-        if (c == ',')
-            return !object || skip_name(s, &escaped);
-        if (c != (object ? '}' : ']'))
-            return fail(s, JSON_SYNTAX);
-        (*depth)--;
-    }
-    return true;
-}
-
-/* Opens a container. *is_empty: it was closed again at once. */
-static bool open_container(struct scanner *s, char *open, unsigned *depth, bool *is_empty)
-{
-    if (*depth == LIMIT_JSON_DEPTH)
-        return fail(s, JSON_TOO_DEEP);
-    bool escaped;
-    char c = *s->at++;
-    skip_space(s);
-    *is_empty = s->at < s->end && *s->at == (c == '{' ? '}' : ']');
-    if (*is_empty) {
-        s->at++;
-        return true;
-    }
-    open[(*depth)++] = c;
-    return c == '[' || skip_name(s, &escaped);
-}
-
-/* One value of any type, without recursion: the other side chooses the depth. */
-static bool skip_value(struct scanner *s)
-{
-    char open[LIMIT_JSON_DEPTH];
-    unsigned depth = 0;
-    do {
-        skip_space(s);
-        if (s->at == s->end)
-            return fail(s, JSON_SYNTAX);
-        bool complete = true;
-        if (*s->at == '{' || *s->at == '[') {
-            if (!open_container(s, open, &depth, &complete))
-                return false;
-        } else if (!skip_scalar(s)) {
-            return false;
-        }
-        if (complete && !close_or_continue(s, open, &depth))
-            return false;
-    } while (depth > 0);
-    return true;
+    struct scanner s = scan_begin(text, length);
+    s.strict = true;
+    if (scan_utf8(&s) && scan_value(&s))
+        scan_end(&s);
+    return scan_finish(&s, problem);
 }
 
 /* ---- Objects */
 
-static bool decode_name(const struct json_member *member, struct buf *out)
+static unsigned hex4(const char *at)
 {
-    struct json_slice quoted = {member->name.at - 1, member->name.length + 2};
-    return json_decode_string(quoted, out);
+    unsigned value = 0;
+    for (int i = 0; i < 4; i++) {
+        unsigned char c = (unsigned char)at[i];
+        value = value * 16 + (c <= '9' ? c - 0x30u : (c | 0x20u) - 0x61u + 10);
+    }
+    return value;
+}
+
+/* The next character of a string that was scanned, escapes resolved. */
+static uint32_t next_character(const char **at, const char *end)
+{
+    static const char plain[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
+    uint32_t point;
+    if (**at != '\\') {
+        *at += utf8_decode(*at, (size_t)(end - *at), &point);
+        return point;
+    }
+    if ((*at)[1] != 'u') {
+        point = (uint32_t)meant[strchr(plain, (*at)[1]) - plain];
+        *at += 2;
+        return point;
+    }
+    point = hex4(*at + 2);
+    *at += 6;
+    if (point < 0xD800 || point > 0xDBFF || end - *at < 6 || (*at)[0] != '\\' || (*at)[1] != 'u')
+        return point;
+    unsigned low = hex4(*at + 2);
+    if (low < 0xDC00 || low > 0xDFFF)
+        return point;
+    *at += 6;
+    return 0x10000 + ((point - 0xD800) << 10) + (low - 0xDC00);
 }
 
 bool json_same_name(const struct json_member *a, const struct json_member *b)
@@ -271,27 +93,18 @@ bool json_same_name(const struct json_member *a, const struct json_member *b)
     if (!a->escaped_name && !b->escaped_name)
         return a->name.length == b->name.length &&
                memcmp(a->name.at, b->name.at, a->name.length) == 0;
-    struct buf left, right;
-    buf_init(&left, LIMIT_EVENT);
-    buf_init(&right, LIMIT_EVENT);
-    bool same = decode_name(a, &left) && decode_name(b, &right) && left.length == right.length &&
-                (left.length == 0 || memcmp(left.data, right.data, left.length) == 0);
-    buf_clear(&left);
-    buf_clear(&right);
-    return same;
+    const char *left = a->name.at, *left_end = left + a->name.length;
+    const char *right = b->name.at, *right_end = right + b->name.length;
+    while (left < left_end && right < right_end)
+        if (next_character(&left, left_end) != next_character(&right, right_end))
+            return false;
+    return left == left_end && right == right_end;
 }
 
 bool json_name_is(const struct json_member *member, const char *name)
 {
     struct json_member wanted = {.name = {name, strlen(name)}};
-    if (!member->escaped_name)
-        return json_same_name(member, &wanted);
-    struct buf decoded;
-    buf_init(&decoded, LIMIT_EVENT);
-    bool same = decode_name(member, &decoded) && decoded.length == wanted.name.length &&
-                (decoded.length == 0 || memcmp(decoded.data, name, decoded.length) == 0);
-    buf_clear(&decoded);
-    return same;
+    return json_same_name(member, &wanted);
 }
 
 const struct json_member *json_find(const struct json_object *object, const char *name)
@@ -308,13 +121,12 @@ static bool keep_member(
     for (size_t i = 0; i < object->count; i++) {
         if (!json_same_name(&object->members[i], member))
             continue;
-        if (object->duplicate.length == 0)
-            object->duplicate = member->name;
         object->members[i].value = member->value;
+        object->members[i].repeated = true;
         return true;
     }
     if (object->count == LIMIT_JSON_MEMBERS)
-        return fail(s, JSON_TOO_MANY);
+        return scan_fail_at(s, member->name.at - 1, JSON_TOO_MANY, "too many members");
     if (object->count == object->capacity) {
         object->capacity = object->capacity == 0 ? 16 : object->capacity * 2;
         object->members = xreallocarray(object->members, object->capacity, sizeof *object->members);
@@ -326,72 +138,38 @@ static bool keep_member(
 static bool read_member(struct json_object *object, struct scanner *s)
 {
     struct json_member member = {0};
-    skip_space(s);
-    const char *quote = s->at;
-    if (!skip_string(s, &member.escaped_name))
+    if (!scan_name(s, &member))
         return false;
-    member.name = (struct json_slice){quote + 1, (size_t)(s->at - quote) - 2};
-    skip_space(s);
-    if (s->at == s->end || *s->at++ != ':')
-        return fail(s, JSON_SYNTAX);
-    skip_space(s);
+    scan_space(s);
     const char *value = s->at;
-    if (!skip_value(s))
+    if (!scan_value(s))
         return false;
     member.value = (struct json_slice){value, (size_t)(s->at - value)};
     return keep_member(object, s, &member);
 }
 
-/* Behind the opening brace, to behind the closing one. */
+/* At the opening brace, to behind the closing one. */
 static bool read_members(struct json_object *object, struct scanner *s)
 {
-    skip_space(s);
-    if (s->at < s->end && *s->at == '}') {
+    s->at++;
+    scan_space(s);
+    bool closed = s->at < s->end && *s->at == '}';
+    if (closed)
         s->at++;
-        return true;
-    }
-    for (;;) {
-        if (!read_member(object, s))
+    while (!closed)
+        if (!read_member(object, s) || !scan_separator(s, '}', &closed))
             return false;
-        skip_space(s);
-        if (s->at == s->end)
-            return fail(s, JSON_SYNTAX);
-        char c = *s->at++;
-        if (c == '}')
-            return true;
-        if (c != ',')
-            return fail(s, JSON_SYNTAX);
-    }
-}
-
-static enum json_result scan_object(struct json_object *object, const char *text, size_t length)
-{
-    if (!utf8_valid(text, length))
-        return JSON_NOT_UTF8;
-    struct scanner s = {text, text + length, JSON_OK, JSON_OK};
-    skip_space(&s);
-    if (s.at == s.end)
-        return JSON_SYNTAX;
-    if (*s.at != '{') {
-        if (!skip_value(&s))
-            return s.broken;
-        return JSON_WRONG_TYPE;
-    }
-    s.at++;
-    if (!read_members(object, &s))
-        return s.broken;
-    skip_space(&s);
-    return s.at < s.end ? JSON_SYNTAX : s.refused;
+    return true;
 }
 
 enum json_result json_object_read(struct json_object *object, const char *text, size_t length)
 {
+    struct scanner s = scan_begin(text, length);
     object->count = 0;
-    object->duplicate = (struct json_slice){NULL, 0};
-    enum json_result result = scan_object(object, text, length);
-    if (result != JSON_OK)
+    if (!scan_utf8(&s) || !scan_opening(&s, '{', "expected an object") ||
+        !read_members(object, &s) || !scan_end(&s))
         object->count = 0;
-    return result;
+    return scan_finish(&s, &object->problem);
 }
 
 void json_object_clear(struct json_object *object)
@@ -404,45 +182,38 @@ void json_object_clear(struct json_object *object)
 
 enum json_result json_array_begin(struct json_array *array, const char *text, size_t length)
 {
-    struct scanner s = {text, text + length, JSON_OK, JSON_OK};
-    skip_space(&s);
-    if (s.at == s.end)
-        return JSON_SYNTAX;
-    if (*s.at != '[') {
-        if (!skip_value(&s))
-            return s.broken;
-        return JSON_WRONG_TYPE;
-    }
-    *array = (struct json_array){s.at + 1, s.end, true};
-    return JSON_OK;
+    struct scanner s = scan_begin(text, length);
+    if (scan_opening(&s, '[', "expected an array"))
+        s.at++;
+    *array = (struct json_array){.text = text, .at = s.at, .end = s.end, .first = true};
+    return scan_finish(&s, &array->problem);
 }
 
-/* JSON_OK: a value follows; JSON_END: the array and the text end here. */
-static enum json_result array_step(struct json_array *array, struct scanner *s)
+/* Goes to the next element; *closed: to the end of the array instead. */
+static bool array_step(const struct json_array *array, struct scanner *s, bool *closed)
 {
-    skip_space(s);
-    if (s->at == s->end)
-        return JSON_SYNTAX;
-    if (*s->at == ']') {
+    scan_space(s);
+    *closed = array->first && s->at < s->end && *s->at == ']';
+    if (*closed)
         s->at++;
-        skip_space(s);
-        return s->at == s->end ? JSON_END : JSON_SYNTAX;
-    }
-    if (!array->first && *s->at++ != ',')
-        return JSON_SYNTAX;
-    skip_space(s);
-    return JSON_OK;
+    else if (!array->first && !scan_separator(s, ']', closed))
+        return false;
+    scan_space(s);
+    return true;
 }
 
 enum json_result json_array_next(struct json_array *array, struct json_slice *element)
 {
-    struct scanner s = {array->at, array->end, JSON_OK, JSON_OK};
-    enum json_result step = array_step(array, &s);
-    if (step != JSON_OK)
-        return step;
+    struct scanner s = scan_begin(array->text, (size_t)(array->end - array->text));
+    bool closed;
+    s.at = array->at;
+    if (!array_step(array, &s, &closed))
+        return scan_finish(&s, &array->problem);
+    if (closed)
+        return scan_end(&s) ? JSON_END : scan_finish(&s, &array->problem);
     const char *from = s.at;
-    if (!skip_value(&s))
-        return s.broken;
+    if (!scan_value(&s))
+        return scan_finish(&s, &array->problem);
     *element = (struct json_slice){from, (size_t)(s.at - from)};
     array->at = s.at;
     array->first = false;
@@ -472,6 +243,10 @@ bool json_decode_string(struct json_slice value, struct buf *out)
         return false;
     if (!memchr(value.at, '\\', value.length))
         return buf_append(out, value.at + 1, value.length - 2);
+    struct scanner s = scan_begin(value.at, value.length);
+    s.strict = true;
+    if (!scan_value(&s))
+        return false;
     cJSON *tree = cJSON_ParseWithLength(value.at, value.length);
     bool done = tree && cJSON_IsString(tree) && buf_append_text(out, tree->valuestring);
     cJSON_Delete(tree);

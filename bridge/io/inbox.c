@@ -68,7 +68,7 @@ static void list_append(struct inbox_list *list, const struct inbox_event *event
     list->events[list->count++] = *event;
 }
 
-bool inbox_push(struct inbox *inbox, const struct inbox_event *event, bool urgent, unsigned batch)
+bool inbox_push(struct inbox *inbox, const struct inbox_event *event)
 {
     bool accepted, wake = false;
 
@@ -78,8 +78,8 @@ bool inbox_push(struct inbox *inbox, const struct inbox_event *event, bool urgen
     if (accepted) {
         list_append(&inbox->incoming, event);
         inbox->bytes += event->size;
-        wake = !inbox->woken && (urgent || inbox->incoming.count >= batch);
-        inbox->woken |= wake;
+        wake = !inbox->woken;
+        inbox->woken = true;
     }
     pthread_mutex_unlock(&inbox->lock);
 

@@ -26,18 +26,17 @@
 enum {
     CONNECT_GRACE_S = 5, /* beyond paho's own time limit, which it looks at every 3 s only */
     CLOSE_MS = 2000,     /* for the broker to let go */
-    /* A wake-up per acknowledgement costs time, but a small window that is half empty before it is
-     * filled stands still: neither paho nor mosquitto sets TCP_NODELAY, so that acknowledgements
-     * wait in the broker's socket for a TCP acknowledgement that we delay until we send. */
-    WINDOW_LARGE = 50,
-    GIVEN_UP_MS = 1000,      /* for the loss to follow when paho gives a publication up */
-    STUCK_MS = 120000,       /* for an attempt to come back before a new one is made beside it */
+    GIVEN_UP_MS = 1000,  /* for the loss to follow when paho gives a publication up */
+    STUCK_MS = 120000,   /* for an attempt to come back before a new one is made beside it */
+    /* mosquitto's default for max_inflight_messages, which MQTT 3.1.1 cannot announce. Version
+     * 2.0.11 acknowledges what is beyond it at QoS 2, and loses it. */
+    QOS2_WINDOW = 20,
     PACKET_OVERHEAD = 64,    /* most bytes of a PUBLISH besides topic, payload, correlation data */
     PACKET_MOST = 268435455, /* MQTT 5, section 2.1.4 */
 };
 
-/* What the broker said about CONNECT itself, so that the next attempt can obey: paho cannot change a
- * connection's will or keep-alive time. */
+/* What the broker said about CONNECT itself, so that the next attempt can obey: paho cannot change
+ * a connection's will or keep-alive time. */
 struct demands {
     int will_qos_lowered;
     bool will_unretained;
@@ -195,8 +194,7 @@ static bool may_try(struct mqtt *mqtt, struct error *error)
     return true;
 }
 
-static struct mqtt_options with_demands(
-    const struct mqtt *mqtt, const struct mqtt_options *options)
+static struct mqtt_options with_demands(const struct mqtt *mqtt, const struct mqtt_options *options)
 {
     struct mqtt_options result = *options;
     const struct demands *demands = &mqtt->demands;
@@ -242,16 +240,6 @@ bool mqtt_connect(struct mqtt *mqtt, const struct mqtt_options *options, struct 
 unsigned mqtt_window_free(const struct mqtt *mqtt)
 {
     return mqtt->limits.window > mqtt->in_flight ? mqtt->limits.window - mqtt->in_flight : 0;
-}
-
-static unsigned refill_batch(const struct mqtt *mqtt)
-{
-    return mqtt->limits.window >= WINDOW_LARGE ? mqtt->limits.window / 2 : 1;
-}
-
-bool mqtt_window_wants_refill(const struct mqtt *mqtt)
-{
-    return mqtt_window_free(mqtt) >= refill_batch(mqtt);
 }
 
 /* A packet that the broker does not take ends the connection, again after each reconnect. */
@@ -332,14 +320,13 @@ bool mqtt_publish(struct mqtt *mqtt, const struct mqtt_publication *publication,
     assert(mqtt->state == MQTT_CONNECTED && mqtt_window_free(mqtt) > 0);
     if (!fits(mqtt, publication, strlen(publication->topic), error))
         return false;
+    if (publication->qos == 2 && !mqtt->link->version5 && mqtt->limits.window > QOS2_WINDOW)
+        mqtt->limits.window = QOS2_WINDOW;
     flight = mqttlink_flight(mqtt->link, sequence);
     assert(flight != NULL);
     response = mqttlink_publish_response(flight);
-    /* Counted before it is sent: the answer can be there before the call returns. */
-    atomic_fetch_add(&mqtt->link->unanswered, 1);
     code = send(mqtt, publication, &response);
     if (code != MQTTASYNC_SUCCESS) {
-        atomic_fetch_sub(&mqtt->link->unanswered, 1);
         mqttlink_flight_done(flight);
         return refused_by_library(code, error);
     }
@@ -420,7 +407,6 @@ static void on_connected(struct mqtt *mqtt, const struct inbox_event *event)
         down(mqtt, false, text);
         return;
     }
-    atomic_store(&mqtt->link->ack_batch, refill_batch(mqtt));
     mqtt->state = MQTT_CONNECTED;
     mqtt->handler.on_up(mqtt->handler.ctx, &mqtt->limits);
 }

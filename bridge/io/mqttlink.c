@@ -10,6 +10,7 @@
 #include "mqttlink.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,13 +28,13 @@ static struct mqttlink *left_behind;
 
 /* Any thread. The lock is held over the push so that mqttlink_leave can promise that none follows.
  */
-static bool post(struct mqttlink *link, struct inbox_event event, bool urgent, unsigned batch)
+static bool post(struct mqttlink *link, struct inbox_event event)
 {
     bool accepted;
 
     event.generation = link->generation;
     pthread_mutex_lock(&link->lock);
-    accepted = link->inbox != NULL && inbox_push(link->inbox, &event, urgent, batch);
+    accepted = link->inbox != NULL && inbox_push(link->inbox, &event);
     pthread_mutex_unlock(&link->lock);
     return accepted;
 }
@@ -45,7 +46,7 @@ static char *copy_text(const char *text)
 
 static void post_or_free(struct mqttlink *link, enum inbox_kind kind, int code, void *pointer)
 {
-    if (!post(link, (struct inbox_event){.kind = kind, .code = code, .pointer = pointer}, true, 0))
+    if (!post(link, (struct inbox_event){.kind = kind, .code = code, .pointer = pointer}))
         free(pointer);
 }
 
@@ -141,23 +142,19 @@ static int on_message(void *ctx, char *topic, int topic_length, MQTTAsync_messag
         .size = MESSAGE_COST + length + (size_t)message->payloadlen,
     };
 
-    if (!post(link, event, true, 0)) {
+    if (!post(link, event)) {
         atomic_fetch_add(&link->refused, 1);
         mqttlink_discard(&event);
     }
     return 1; /* 0 would make paho offer it again, in front of all others */
 }
 
-/* An acknowledgement wakes the owner if it is the last one outstanding, so that a single message
- * is answered at once, or one of many that together are worth it. */
 static void post_answer(struct mqttflight *flight, enum inbox_kind kind, int code)
 {
-    struct mqttlink *link = flight->link;
-    bool last = atomic_fetch_sub(&link->unanswered, 1) == 1;
     const struct inbox_event event = {
         .kind = kind, .code = code, .number = flight->number, .pointer = flight};
 
-    post(link, event, last, atomic_load(&link->ack_batch));
+    post(flight->link, event);
 }
 
 static void on_published(void *ctx, MQTTAsync_successData *data)
@@ -191,7 +188,7 @@ static void post_subscribed(struct mqttflight *flight, int code)
     const struct inbox_event event = {
         .kind = INBOX_MQTT_SUBSCRIBED, .code = code, .number = flight->number, .pointer = flight};
 
-    post(flight->link, event, true, 0);
+    post(flight->link, event);
 }
 
 static void on_subscribed(void *ctx, MQTTAsync_successData *data)
@@ -248,30 +245,32 @@ static void on_not_closed5(void *ctx, MQTTAsync_failureData5 *data)
     post_or_free(ctx, INBOX_MQTT_CLOSED, 0, NULL);
 }
 
-/* One line of OpenSSL's error stack, "thread:error:code:library:function:reason:file:line:data".
- * The first is the cause; the reason is what people can use. */
+/* The reason in a line of OpenSSL's error stack, which is what people can use of
+ * "thread:error:code:library:function:reason:file:line:data"; the whole line if it is not one. */
+static const char *tls_reason(const char *line, size_t *length)
+{
+    const char *end = line + *length, *field = line, *next;
+
+    for (int i = 0; i < 5; i++) {
+        next = memchr(field, ':', (size_t)(end - field));
+        if (next == NULL)
+            return line;
+        field = next + 1;
+    }
+    next = memchr(field, ':', (size_t)(end - field));
+    *length = (size_t)((next != NULL ? next : end) - field);
+    return field;
+}
+
+/* Keeps the first line: it is the cause of the others. */
 static int on_tls_error(const char *text, size_t length, void *ctx)
 {
     struct mqttlink *link = ctx;
-    const char *field = text, *end = text + length;
+    const char *reason = tls_reason(text, &length);
 
-    for (int i = 0; i < 5 && field != NULL; i++) {
-        field = memchr(field, ':', (size_t)(end - field));
-        field = field != NULL ? field + 1 : NULL;
-    }
-    if (field != NULL) {
-        const char *colon = memchr(field, ':', (size_t)(end - field));
-
-        length = (size_t)((colon != NULL ? colon : end) - field);
-        text = field;
-    }
     pthread_mutex_lock(&link->lock);
-    if (link->tls_text[0] == '\0' && length > 0) {
-        if (length >= sizeof link->tls_text)
-            length = sizeof link->tls_text - 1;
-        memcpy(link->tls_text, text, length);
-        link->tls_text[length] = '\0';
-    }
+    if (link->tls_text[0] == '\0')
+        snprintf(link->tls_text, sizeof link->tls_text, "%.*s", (int)length, reason);
     pthread_mutex_unlock(&link->lock);
     return 1; /* go on with the next line */
 }
@@ -279,8 +278,7 @@ static int on_tls_error(const char *text, size_t length, void *ctx)
 void mqttlink_tls_text(struct mqttlink *link, char *out, size_t size)
 {
     pthread_mutex_lock(&link->lock);
-    strncpy(out, link->tls_text, size - 1);
-    out[size - 1] = '\0';
+    snprintf(out, size, "%s", link->tls_text);
     pthread_mutex_unlock(&link->lock);
 }
 
@@ -363,7 +361,6 @@ struct mqttlink *mqttlink_new(struct inbox *inbox, uint32_t generation,
     link->generation = generation;
     link->version5 = options->version5;
     link->window = options->window;
-    atomic_store(&link->ack_batch, 1);
     link->flights = xcalloc(flights, sizeof *link->flights);
     for (size_t i = 0; i < flights; i++) {
         link->flights[i].link = link;

@@ -99,7 +99,7 @@ static bool set_numbers(CURL *easy, const struct http_client *client)
         {CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1},
         {CURLOPT_HTTP09_ALLOWED, 0},
         {CURLOPT_NOSIGNAL, 1},
-        /* Else libcurl waits for a name resolution that hangs, whatever time limit is over. */
+        /* Else removing a transfer waits for its name resolution, however long that takes. */
         {CURLOPT_QUICK_EXIT, 1},
         {CURLOPT_FOLLOWLOCATION, 0},
         {CURLOPT_SUPPRESS_CONNECT_HEADERS, 1},

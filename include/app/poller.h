@@ -37,6 +37,11 @@ void poller_free(struct poller *poller);
 void poller_set_mode(struct poller *poller, enum poller_mode mode);
 /* Reads the list soon: something was said that only the list can decide. */
 void poller_want_list(struct poller *poller);
+/* A job is known from the stream alone: the list has its sample name and its times. Reads it soon,
+ * at most once in aiva.list_interval_s, and lets it only add: it may be older than the job. */
+void poller_want_details(struct poller *poller);
+/* While the stream is held back, AIVA would be ahead of it: nothing is asked until it goes on. */
+void poller_pause(struct poller *poller, bool paused);
 /* A list was just applied by someone else: the status calls that follow from it. */
 void poller_follow_list(struct poller *poller);
 

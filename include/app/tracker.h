@@ -35,13 +35,13 @@ void tracker_adopt(struct tracker *tracker, const char *level, size_t level_leng
 /* The broker remembers a bridge/jobs of ours: this is not the first start. */
 void tracker_adopt_counts(struct tracker *tracker);
 
-/* The data of one event of the stream. */
-void tracker_event(struct tracker *tracker, const char *data, size_t length);
+/* The data of one event of the stream. Returns whether it told of a job that was not known. */
+bool tracker_event(struct tracker *tracker, const char *data, size_t length);
 
-/* The body of GET /jobs, asked for at `mark`. A body that is not a whole JSON array changes
- * nothing. False and the error (reason only) in that case. */
+/* The body of GET /jobs, asked for at `mark`; `removes`: jobs that it lacks are gone. A body that
+ * is not a whole JSON array changes nothing. False and the error (reason only) in that case. */
 bool tracker_list(struct tracker *tracker, const char *body, size_t length, uint64_t mark,
-    enum payload_source source, struct error *error) NODISCARD;
+    bool removes, enum payload_source source, struct error *error) NODISCARD;
 
 /* An answer about job `id`, asked for at `mark` (JOBS_NOW for an answer to a command). False and
  * the error (reason only) where it is not one about this job. */

@@ -11,7 +11,7 @@
     (LIMIT_EVENT + 64)          /* bytes of one SSE line: the longest event and its field name */
 #define LIMIT_SSE_ID       1024 /* bytes of an event id; it goes back as a request header */
 #define LIMIT_JSON_DEPTH   128  /* nesting; readers of the topics recurse */
-#define LIMIT_JSON_MEMBERS 256  /* members of one object that the bridge looks into */
+#define LIMIT_JSON_MEMBERS 1024 /* members of one object that the bridge looks into */
 #define LIMIT_JOB_RECORD   (2 * LIMIT_EVENT)    /* bytes of one job's merged members */
 #define LIMIT_LIST_BODY    (256u * 1024 * 1024) /* bytes of GET /jobs: a million jobs */
 #define LIMIT_STATUS_BODY  (2 * LIMIT_EVENT)    /* bytes of any other answer's body */

@@ -9,6 +9,9 @@
  * above U+10FFFF). U+0000 is well-formed. */
 bool utf8_valid(const char *bytes, size_t length);
 
+/* The length of the longest part from the beginning that is well-formed. */
+size_t utf8_valid_length(const char *bytes, size_t length);
+
 /* Decodes the first code point. Returns its length in bytes, or 0 where the bytes are not
  * well-formed or length is 0. */
 size_t utf8_decode(const char *bytes, size_t length, uint32_t *code_point);

@@ -39,7 +39,7 @@ bool job_is_hidden(const struct job_hidden *hidden, const char *name);
 
 enum job_update_result {
     JOB_UPDATE_OK,
-    JOB_UPDATE_NOT_JSON,   /* `json` says how */
+    JOB_UPDATE_NOT_JSON,   /* `json` says how, and object.problem where and why */
     JOB_UPDATE_AMBIGUOUS,  /* job_id or status comes twice */
     JOB_UPDATE_NO_ID,      /* missing or not a string */
     JOB_UPDATE_REFUSED_ID, /* the contract's rules for ids */
@@ -69,7 +69,8 @@ enum job_merge {
 };
 
 /* Writes into `out` the record that `text` (a record, or NULL for a new job) becomes. `old` is
- * scratch. Returns false where it does not fit into `out`, or the old record does not parse. */
+ * scratch. Returns false where it does not fit into `out`, has more than LIMIT_JSON_MEMBERS
+ * members, or the old record does not parse. */
 bool job_merge(struct buf *out, const char *text, size_t length, const struct job_update *update,
     enum job_merge how, const struct job_hidden *hidden, struct json_object *old);
 

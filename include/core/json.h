@@ -22,19 +22,34 @@ enum json_result {
     JSON_NOT_UTF8,
     JSON_SYNTAX,     /* not JSON, or something behind it */
     JSON_WRONG_TYPE, /* JSON, but not an object (or array) */
-    JSON_NUL,        /* holds \u0000: C strings, and many readers, would end there */
-    JSON_SURROGATE,  /* holds half of a surrogate pair: not text */
+    JSON_NUL,        /* holds \u0000: json_check only */
+    JSON_SURROGATE,  /* holds half of a surrogate pair: json_check only */
     JSON_TOO_DEEP,   /* LIMIT_JSON_DEPTH */
     JSON_TOO_MANY,   /* LIMIT_JSON_MEMBERS */
 };
 
-/* For a log line: "not valid UTF-8", "nested more than 128 levels deep", … */
-const char *json_result_text(enum json_result result);
+/* The first problem of a text; what is not UTF-8 counts before all else. */
+struct json_problem {
+    size_t at;          /* in bytes from 0 */
+    const char *reason; /* "expected a colon", …; a literal; NULL where there is no problem */
+};
+
+/* Room for any text of json_describe. */
+#define JSON_DESCRIBED 128
+
+/* For a log line: "not valid JSON at byte 17: expected a colon", … */
+void json_describe(
+    char *out, size_t size, enum json_result result, const struct json_problem *problem);
+
+/* Checks a whole text, one value of any type, whose strings a C program is to decode: refuses what
+ * they could not hold. The other readers leave strings alone and take all that RFC 8259 takes. */
+enum json_result json_check(const char *text, size_t length, struct json_problem *problem);
 
 struct json_member {
     struct json_slice name;  /* between the quotes, escapes as they stand */
     struct json_slice value; /* from its first to its last byte */
     bool escaped_name;       /* the name holds a backslash */
+    bool repeated;           /* the name came more than once */
 };
 
 /* Members in the order of the text; of members with the same name only the last is kept, at the
@@ -43,7 +58,7 @@ struct json_object {
     struct json_member *members;
     size_t count;
     size_t capacity;
-    struct json_slice duplicate; /* the first name that came twice; length 0 if none */
+    struct json_problem problem; /* of the text that was last read */
 };
 
 /* Slices point into `text`, which must outlive their use. On failure the count is 0. */
@@ -58,9 +73,11 @@ bool json_name_is(const struct json_member *member, const char *name);
 
 /* Walks an array's elements. */
 struct json_array {
+    const char *text;
     const char *at;
     const char *end;
     bool first;
+    struct json_problem problem; /* once the result is neither JSON_OK nor JSON_END */
 };
 
 enum json_result json_array_begin(struct json_array *array, const char *text, size_t length);
@@ -72,7 +89,8 @@ enum json_result json_array_next(struct json_array *array, struct json_slice *el
 bool json_is_string(struct json_slice value);
 bool json_is_number(struct json_slice value);
 bool json_is_null(struct json_slice value);
-/* Decodes a JSON string. Returns false, and appends nothing, if it is not one or does not fit. */
+/* Decodes a JSON string. Returns false, and appends nothing, if it is not one, does not fit, or
+ * holds \u0000 or half of a surrogate pair. */
 bool json_decode_string(struct json_slice value, struct buf *out);
 
 /* Appends `text` as a JSON string with its quotes. The text must be valid UTF-8. */

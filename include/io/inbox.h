@@ -40,9 +40,9 @@ struct inbox *inbox_new(size_t limit_bytes, void (*wake)(void *ctx), void *wake_
 /* Frees the inbox; events still inside must have been taken before. */
 void inbox_free(struct inbox *inbox);
 
-/* Any thread. Copies the event. `urgent`: wake the owner if the inbox was idle; otherwise only once
- * `batch` events wait. False where the limit refuses it: the caller keeps what it points to. */
-bool inbox_push(struct inbox *inbox, const struct inbox_event *event, bool urgent, unsigned batch);
+/* Any thread. Copies the event, and wakes the owner unless that has been done since it last took
+ * all. False where the limit refuses it: the caller keeps what it points to. */
+bool inbox_push(struct inbox *inbox, const struct inbox_event *event);
 
 /* Owner only. Moves out up to `most` events in order; returns how many. */
 size_t inbox_take(struct inbox *inbox, struct inbox_event *events, size_t most);

@@ -104,8 +104,6 @@ bool mqtt_connect(
 
 /* In MQTT_CONNECTED only. How many more publications may be sent now. */
 unsigned mqtt_window_free(const struct mqtt *mqtt);
-/* True once half of the window is free (or nothing is in flight): refilling then is cheapest. */
-bool mqtt_window_wants_refill(const struct mqtt *mqtt);
 /* Copies topic and payload into the library. QoS and retain are lowered to what the broker allows.
  * To be called while mqtt_window_free is above 0. False where the library refuses: ERROR_BROKER,
  * the connection is going down; ERROR_RUN, no connection with this broker will take the

@@ -36,8 +36,6 @@ struct mqttlink {
 
     struct mqttflight *flights; /* all of them */
     struct mqttflight *idle;    /* those not under way */
-    atomic_uint unanswered;     /* publications under way: paho's threads count down */
-    atomic_uint ack_batch;      /* acknowledgements that are worth waking the owner for */
     atomic_uint refused;        /* messages that the inbox had no room for: paho's threads count */
 
     pthread_mutex_t lock; /* a leaf, for the following: paho's threads and the owner */
@@ -54,8 +52,8 @@ struct mqttlink *mqttlink_new(struct inbox *inbox, uint32_t generation,
 /* Destroys the handle, which may wait about 100 ms for paho's threads. Not while the attempt is
  * under way: paho may hold its lock for as long as a name resolution takes. */
 void mqttlink_free(struct mqttlink *link);
-/* For an attempt under way, and at the end of the process: leaves handle and object for good, without a word to paho. They stay
- * reachable. No event of it is pushed once this has returned. */
+/* For an attempt under way, and at the end of the process: leaves handle and object for good,
+ * without a word to paho. They stay reachable. No event of it is pushed once this has returned. */
 void mqttlink_leave(struct mqttlink *link);
 
 /* Copies what OpenSSL said; "" where it said nothing. */

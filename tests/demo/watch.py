@@ -209,7 +209,8 @@ class Screen:
         text = fit(f"{text}, {len(jobs)} jobs" + (": " + ", ".join(counts) if counts else ""), width)
         for word in (self.board.bridge, upstream):
             text = text.replace(f" {word}", " " + self.paint(word, COLOURS.get(word)), 1)
-        titles = self.columns("JOB", "SAMPLE", "STATE", "PROGRESS", "MESSAGE", width)
+        progress = "PROGRESS" if self.widths(width)[3] else "   %"
+        titles = self.columns("JOB", "SAMPLE", "STATE", progress, "MESSAGE", width)
         return [text, "", self.paint(titles, "1")]
 
     def footer(self, width, jobs):

@@ -26,7 +26,7 @@ def test_each_change_of_status_is_one_event(shared):
     """From one status to the next, with the status before."""
     name = shared.create("upload_pending")
     for status in ("queued", "processing", "completed"):
-        shared.simulator.emit({"job_id": name, "status": status})
+        shared.simulator.set_job(name, status=status)
     shared.wait_event(name, event_type="completed")
     assert [shown(event, "previous", "event_type") for event in shared.events(name)] == [
         (None, "upload_pending"), ("upload_pending", "queued"), ("queued", "processing"),
@@ -37,8 +37,8 @@ def test_progress_is_no_event(shared):
     """Neither progress nor a repeated status is a change."""
     name = shared.create("processing", progress=1)
     for progress in (2, 3):
-        shared.simulator.emit({"job_id": name, "status": "processing", "progress": progress})
-    shared.simulator.emit({"job_id": name, "status": "processing"})
+        shared.simulator.set_job(name, status="processing", progress=progress)
+    shared.simulator.set_job(name, status="processing")
     shared.stream_marker()
     assert len(shared.events(name)) == 1
 
@@ -46,14 +46,14 @@ def test_progress_is_no_event(shared):
 def test_an_unknown_status_is_an_event_of_its_name(shared):
     """New states are published as they stand."""
     name = shared.create("processing")
-    shared.simulator.emit({"job_id": name, "status": "on_hold"})
+    shared.simulator.set_job(name, status="on_hold")
     event = shared.wait_event(name, event_type="on_hold").json
     assert event["previous"] == "processing"
 
 
 def test_sample_name_is_known_from_the_list(shared):
     """An event tells the sample name also where the stream does not."""
-    shared.simulator.emit({"job_id": "found", "status": "failed", "message": "Disk full"})
+    shared.simulator.set_job("found", status="failed", message="Disk full")
     event = shared.wait_event("found").json
     assert shown(event, "previous", "sample_name", "message") == (
         "processing", "Sample found", "Disk full")
@@ -128,7 +128,7 @@ def test_changes_that_a_poll_tells(world):
 def test_an_ended_job_may_begin_again(shared, status):
     """The upstream is the judge: any change of status counts."""
     name = shared.create(status)
-    shared.simulator.emit({"job_id": name, "status": "queued"})
+    shared.simulator.set_job(name, status="queued")
     event = shared.wait_event(name, event_type="queued").json
     assert event["previous"] == status
     assert shared.recorder.last(of_job(name, "state")).json["status"] == "queued"

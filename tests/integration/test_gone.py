@@ -22,14 +22,9 @@ def assert_nothing_left(world, name):
     assert not left
 
 
-@pytest.mark.parametrize("discovery", [False, True])
-def test_a_deleted_job_leaves_nothing(world, discovery):
-    """Event first, then discovery, the state last; all of it empty and retained."""
-    world.start([job("gone-1", "completed"), job("stays", "completed")],
-                {"homeassistant.enabled": discovery})
-    if discovery:
-        world.recorder.wait_for(lambda message: message.topic.startswith("homeassistant/")
-                                and b"gone-1" in message.payload, what="discovery of the job")
+def test_a_deleted_job_leaves_nothing(world):
+    """Event first, the empty state last."""
+    world.start([job("gone-1", "completed"), job("stays", "completed")])
     since = world.recorder.mark()
     assert world.command("gone-1", "delete")["ok"]
     last = cleared(world, "gone-1", since)
@@ -38,7 +33,6 @@ def test_a_deleted_job_leaves_nothing(world, discovery):
     empties = [message for message in world.recorder.messages[since:]
                if not message.payload and message.position <= last.position]
     assert all(message.retain for message in empties)
-    assert bool([one for one in empties if one.topic.startswith("homeassistant/")]) == discovery
     world.stream_marker()
     assert_nothing_left(world, "gone-1")
     assert world.recorder.last(of_job("stays", "state")).payload
@@ -110,24 +104,16 @@ def test_a_list_that_failed_deletes_nothing(world, fault):
 
 
 def test_a_status_call_of_404_makes_the_list_decide(world):
-    """Gone where the list does not have it either."""
-    world.start([job("gone-1"), job("stays", "completed")])
+    """Gone where the list does not have it either; it stays where the list has it."""
+    world.start([job("gone-1"), job("stays")])
+    wait_until(lambda: world.simulator.requests("status") == 2, "the snapshot")
+    world.simulator.fault("status", status=404, body='{"detail":"?"}')
+    assert world.command("stays", "refresh")["error"] == "not_found"
     world.simulator.vanish("gone-1")
-    answer = world.command("gone-1", "refresh")
-    assert answer["ok"] is False and answer["error"] == "not_found"
+    assert world.command("gone-1", "refresh")["error"] == "not_found"
     cleared(world, "gone-1")
     assert world.wait_event("gone-1", event_type="deleted").json["previous"] == "processing"
     assert_nothing_left(world, "gone-1")
-
-
-def test_a_status_call_of_404_alone_deletes_nothing(world):
-    """The list still shows the job: it stays."""
-    world.start([job("stays")])
-    lists = world.simulator.requests("list")
-    world.simulator.fault("status", status=404, body='{"detail":"?"}')
-    assert world.command("stays", "refresh")["error"] == "not_found"
-    wait_until(lambda: world.simulator.requests("list") > lists, "the list to be asked")
-    world.stream_marker()
     assert not world.events("stays")
     assert all(message.payload for message in world.states("stays"))
 

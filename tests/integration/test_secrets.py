@@ -107,8 +107,8 @@ def elsewhere():
     server.close()
 
 
-@pytest.mark.parametrize("kind", ["stream", "list", "status", "cancel"])
-@pytest.mark.parametrize("code", [302, 307])
+@pytest.mark.parametrize("kind, code", [
+    ("stream", 302), ("list", 307), ("status", 301), ("cancel", 307), ("cancel", 303)])
 def test_redirects_stay_at_home(world, elsewhere, kind, code):
     """A redirect to another port is refused, for every kind of call."""
     world.simulator.put_jobs([job("one")])

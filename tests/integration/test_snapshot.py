@@ -94,6 +94,34 @@ def test_a_late_status_overwrites_nothing_newer(world):
     assert [one["event_type"] for one in world.events("one")] == ["completed"]
 
 
+def test_a_late_refresh_overwrites_nothing_newer(world):
+    """The same for the answer to a command."""
+    world.start([job("one", "processing", progress=1)])
+    asked = world.simulator.requests("status")
+    world.simulator.fault("status", delay_ms=900, after_work=True)
+    since = world.send_command("one", "refresh")
+    wait_until(lambda: world.simulator.requests("status") > asked, "the status call")
+    world.simulator.set_job("one", status="completed", message="Done")
+    world.wait_state("one", status="completed")
+    assert world.recorder.wait_topic(of_job("one", "result"), since).json["ok"]
+    world.stream_marker()
+    assert world.recorder.last(of_job("one", "state")).shows(status="completed", message="Done")
+    assert [one["event_type"] for one in world.events("one")] == ["completed"]
+
+
+def test_a_late_status_overwrites_no_newer_list(world):
+    """Without a stream: the list has told of the end when the answer of before comes."""
+    world.simulator.put_jobs([job("one", "processing", progress=1)])
+    world.simulator.fault("status", delay_ms=2500, after_work=True)
+    world.bridge.start({"aiva.mode": "poll", "aiva.list_interval_s": 1})
+    wait_until(lambda: world.simulator.requests("status") == 1, "the status call")
+    world.simulator.set_job("one", quiet=True, status="completed")
+    world.wait_event("one", event_type="completed")
+    lists = world.simulator.requests("list")
+    wait_until(lambda: world.simulator.requests("list") >= lists + 3, "the status to come")
+    assert [one["event_type"] for one in world.events("one")] == ["completed"]
+
+
 @pytest.mark.parametrize("fault", [
     {"status": 500}, {"status": 503, "retry_after": "1"}, {"status": 200, "body": "<html>"},
     {"cut_after": 20}])
@@ -104,3 +132,15 @@ def test_a_failed_list_is_read_again(world, fault):
     world.bridge.start()
     world.wait_state("one")
     world.wait_state("two")
+
+
+def test_a_job_known_from_the_stream_alone_gets_what_the_list_has(world):
+    """Soon, not only at the next resync; and a list that lacks such a job takes nothing away."""
+    world.start([job("old", "completed")], {"aiva.list_interval_s": 1})
+    world.simulator.set_job("new", quiet=True, status="queued", sample_name="P-7")
+    world.simulator.emit(b'{"job_id":"new","status":"queued"}')
+    world.simulator.emit(b'{"job_id":"unlisted","status":"queued"}')
+    world.wait_state("new", sample_name="P-7")
+    world.stream_marker()
+    assert not [one for one in world.events("unlisted") if one["event_type"] == "deleted"]
+    assert of_job("unlisted", "state") in world.retained("aiva/jobs/#")

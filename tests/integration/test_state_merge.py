@@ -58,7 +58,7 @@ def test_an_ended_job_has_what_the_list_gives(shared):
 def test_the_stream_is_merged_into_what_is_known(shared):
     """An event changes what it gives and leaves the rest."""
     name = shared.create("processing", progress=5, message="Reading", lane=3)
-    shared.simulator.emit({"job_id": name, "status": "processing", "progress": 6})
+    shared.simulator.set_job(name, status="processing", progress=6)
     state = shared.wait_state(name, progress=6).json
     assert state["message"] == "Reading" and state["lane"] == 3
     assert state["sample_name"] == f"Sample {name}" and state["created_at"] == CREATED
@@ -67,8 +67,8 @@ def test_the_stream_is_merged_into_what_is_known(shared):
 def test_the_latest_value_wins(shared):
     """Known and unknown members take the newest value, also another type."""
     name = shared.create("processing", progress=5, note="a")
-    shared.simulator.emit({"job_id": name, "status": "processing", "progress": 4.5, "note": [1],
-                           "sample_name": "Renamed"})
+    shared.simulator.set_job(name, status="processing", progress=4.5, note=[1],
+                           sample_name="Renamed")
     state = shared.wait_state(name, progress=4.5).json
     assert state["note"] == [1] and state["sample_name"] == "Renamed"
 
@@ -85,7 +85,7 @@ def test_refresh_brings_what_only_the_status_call_gives(shared):
 def test_unknown_members_pass_untouched_from_the_stream(shared, member):
     """The value's text is published byte for byte."""
     name = shared.new_name()
-    shared.simulator.emit(text_of(name, "queued", **{member: RAW_VALUES[member]}))
+    shared.simulator.set_job(name, text=text_of(name, "queued", **{member: RAW_VALUES[member]}))
     state = shared.recorder.wait_topic(of_job(name, "state"))
     assert raw_member(state.payload, member) == RAW_VALUES[member]
 
@@ -113,8 +113,8 @@ def test_a_nul_in_one_job_does_not_hide_the_list(world):
 def test_raw_values_survive_later_events(shared):
     """A value that came once is still untouched when another event is merged."""
     name = shared.new_name()
-    shared.simulator.emit(text_of(name, "queued", big=RAW_VALUES["big"], keep="1.10"))
-    shared.simulator.emit({"job_id": name, "status": "processing"})
+    shared.simulator.set_job(name, text=text_of(name, "queued", big=RAW_VALUES["big"], keep="1.10"))
+    shared.simulator.set_job(name, status="processing")
     state = shared.wait_state(name, status="processing")
     assert raw_member(state.payload, "big") == RAW_VALUES["big"]
     assert raw_member(state.payload, "keep") == "1.10"
@@ -123,7 +123,7 @@ def test_raw_values_survive_later_events(shared):
 def test_names_differ_by_case(shared):
     """Job_ID is a member like any other, not the id."""
     name = shared.new_name()
-    shared.simulator.emit({"Job_ID": "evil", "STATUS": "x", "job_id": name, "status": "queued"})
+    shared.simulator.set_job(name, **{"Job_ID": "evil", "STATUS": "x", "status": "queued"})
     state = shared.wait_state(name).json
     assert state["Job_ID"] == "evil" and state["STATUS"] == "x" and state["status"] == "queued"
     assert not shared.states("evil")
@@ -132,7 +132,7 @@ def test_names_differ_by_case(shared):
 def test_a_change_of_status_drops_progress_and_message(shared):
     """They belong to the status they came with."""
     name = shared.create("processing", progress=30, message="Aligning", lane=1)
-    shared.simulator.emit({"job_id": name, "status": "failed"})
+    shared.simulator.set_job(name, status="failed")
     state = shared.wait_state(name, status="failed").json
     assert "progress" not in state and "message" not in state and state["lane"] == 1
 
@@ -140,7 +140,7 @@ def test_a_change_of_status_drops_progress_and_message(shared):
 def test_a_change_of_status_keeps_what_it_brings(shared):
     """A message that comes with the change is shown; progress that does not is dropped."""
     name = shared.create("processing", progress=30, message="Aligning")
-    shared.simulator.emit({"job_id": name, "status": "failed", "message": "Out of memory"})
+    shared.simulator.set_job(name, status="failed", message="Out of memory")
     state = shared.wait_state(name, status="failed").json
     assert state["message"] == "Out of memory" and "progress" not in state
 
@@ -148,14 +148,14 @@ def test_a_change_of_status_keeps_what_it_brings(shared):
 def test_completed_shows_100(shared):
     """Completed without a progress is complete."""
     name = shared.create("processing", progress=30)
-    shared.simulator.emit({"job_id": name, "status": "completed"})
+    shared.simulator.set_job(name, status="completed")
     assert shared.wait_state(name, status="completed").json["progress"] == 100
 
 
 def test_completed_shows_its_own_progress(shared):
     """Where the upstream says otherwise, it knows better."""
     name = shared.create("processing", progress=30)
-    shared.simulator.emit({"job_id": name, "status": "completed", "progress": 97})
+    shared.simulator.set_job(name, status="completed", progress=97)
     assert shared.wait_state(name, status="completed").json["progress"] == 97
 
 
@@ -163,7 +163,7 @@ def test_the_bridge_adds_observed_at_and_nothing_else(shared):
     """RFC 3339, UTC, milliseconds; the time at which the bridge learnt it."""
     name = shared.new_name()
     before = time.time()
-    shared.simulator.emit({"job_id": name, "status": "queued", "x": 1})
+    shared.simulator.set_job(name, status="queued", x=1)
     state = shared.wait_state(name).json
     assert state.keys() == {"job_id", "status", "x", "observed_at"}
     assert TIME_MS.match(state["observed_at"])

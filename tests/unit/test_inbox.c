@@ -16,9 +16,9 @@ static void count_wake(void *ctx)
     atomic_fetch_add((atomic_uint *)ctx, 1);
 }
 
-static bool push_number(struct inbox *inbox, uint64_t number, bool urgent, unsigned batch)
+static bool push_number(struct inbox *inbox, uint64_t number)
 {
-    return inbox_push(inbox, &(struct inbox_event){.number = number}, urgent, batch);
+    return inbox_push(inbox, &(struct inbox_event){.number = number});
 }
 
 static void take_all(struct inbox *inbox)
@@ -41,7 +41,7 @@ static void test_inbox_keeps_order_however_it_is_taken(void **state)
         size_t count;
 
         for (unsigned i = 0; i < round % 11; i++)
-            assert_true(push_number(inbox, pushed++, true, 0));
+            assert_true(push_number(inbox, pushed++));
         count = inbox_take(inbox, events, 1 + round % 7);
         for (size_t i = 0; i < count; i++)
             assert_int_equal(events[i].number, taken++);
@@ -61,35 +61,14 @@ static void test_inbox_wakes_once_until_it_is_emptied(void **state)
 
     (void)state;
     for (unsigned i = 0; i < 10; i++)
-        push_number(inbox, i, true, 0);
+        push_number(inbox, i);
     assert_int_equal(wakes, 1);
     /* Something is left: the owner knows, and comes again without being woken. */
     assert_int_equal(inbox_take(inbox, &event, 1), 1);
-    push_number(inbox, 10, true, 0);
+    push_number(inbox, 10);
     assert_int_equal(wakes, 1);
     take_all(inbox);
-    push_number(inbox, 11, true, 0);
-    assert_int_equal(wakes, 2);
-    take_all(inbox);
-    inbox_free(inbox);
-}
-
-static void test_inbox_wakes_for_a_batch_or_for_an_urgent_event(void **state)
-{
-    atomic_uint wakes = 0;
-    struct inbox *inbox = inbox_new(0, count_wake, &wakes);
-
-    (void)state;
-    for (unsigned i = 0; i < 4; i++)
-        push_number(inbox, i, false, 5);
-    assert_int_equal(wakes, 0);
-    assert_true(inbox_is_ready(inbox));
-    push_number(inbox, 4, false, 5);
-    assert_int_equal(wakes, 1);
-    take_all(inbox);
-    push_number(inbox, 5, false, 5);
-    assert_int_equal(wakes, 1);
-    push_number(inbox, 6, true, 5);
+    push_number(inbox, 11);
     assert_int_equal(wakes, 2);
     take_all(inbox);
     inbox_free(inbox);
@@ -102,19 +81,19 @@ static void test_inbox_limits_the_sum_of_sizes(void **state)
     struct inbox_event event = {.size = 60};
 
     (void)state;
-    assert_true(inbox_push(inbox, &event, true, 0));
-    assert_false(inbox_push(inbox, &event, true, 0));
+    assert_true(inbox_push(inbox, &event));
+    assert_false(inbox_push(inbox, &event));
     event.size = 40;
-    assert_true(inbox_push(inbox, &event, true, 0));
+    assert_true(inbox_push(inbox, &event));
     event.size = 1;
-    assert_false(inbox_push(inbox, &event, true, 0));
+    assert_false(inbox_push(inbox, &event));
     event.size = SIZE_MAX;
-    assert_false(inbox_push(inbox, &event, true, 0));
+    assert_false(inbox_push(inbox, &event));
     event.size = 0;
-    assert_true(inbox_push(inbox, &event, true, 0));
+    assert_true(inbox_push(inbox, &event));
     assert_int_equal(inbox_take(inbox, &event, 1), 1);
     event.size = 60;
-    assert_true(inbox_push(inbox, &event, true, 0));
+    assert_true(inbox_push(inbox, &event));
     take_all(inbox);
     inbox_free(inbox);
 }
@@ -131,7 +110,7 @@ static void *push_many(void *ctx)
     for (uint64_t i = 0; i < EVENTS; i++) {
         struct inbox_event event = {.code = (int)pusher->name, .number = i, .size = 1};
 
-        while (!inbox_push(pusher->inbox, &event, i % 3 == 0, 50))
+        while (!inbox_push(pusher->inbox, &event))
             ; /* full: the owner is about to take some */
     }
     return NULL;
@@ -170,7 +149,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_inbox_keeps_order_however_it_is_taken),
         cmocka_unit_test(test_inbox_wakes_once_until_it_is_emptied),
-        cmocka_unit_test(test_inbox_wakes_for_a_batch_or_for_an_urgent_event),
         cmocka_unit_test(test_inbox_limits_the_sum_of_sizes),
         cmocka_unit_test(test_inbox_loses_nothing_between_threads),
     };

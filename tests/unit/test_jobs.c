@@ -131,6 +131,17 @@ static void test_jobs_let_nothing_older_overwrite_the_stream(void **state)
     assert_string_equal(f->change.previous, "completed");
 }
 
+static void test_jobs_let_no_answer_overwrite_what_was_learnt_since_it_was_asked_for(void **state)
+{
+    struct fixture *f = *state;
+    list_says(f, "{\"job_id\":\"a\",\"status\":\"processing\"}", 0);
+    uint64_t status_mark = jobs_mark(f->jobs);
+    list_says(f, "{\"job_id\":\"a\",\"status\":\"completed\"}", jobs_mark(f->jobs));
+    say(f, "{\"job_id\":\"a\",\"status\":\"processing\",\"progress\":7}", status_mark, false);
+    assert_false(f->change.status_changed);
+    assert_record(f, "a", "{\"job_id\":\"a\",\"status\":\"completed\",\"progress\":100}");
+}
+
 static void test_jobs_that_a_list_lacks_are_missing_unless_heard_of_since(void **state)
 {
     struct fixture *f = *state;
@@ -246,12 +257,18 @@ static void test_jobs_updates_that_cannot_be_used_are_told_apart(void **state)
         {"{\"job_id\":1,\"status\":\"queued\"}", JOB_UPDATE_NO_ID},
         {"{\"job_id\":null,\"status\":\"queued\"}", JOB_UPDATE_NO_ID},
         {"{\"job_id\":\"\",\"status\":\"queued\"}", JOB_UPDATE_REFUSED_ID},
+        {"{\"job_id\":\"a\\u0000\",\"status\":\"queued\"}", JOB_UPDATE_REFUSED_ID},
+        {"{\"job_id\":\"\\ud83d\",\"status\":\"queued\"}", JOB_UPDATE_REFUSED_ID},
+        {"{\"job_id\":\"a\",\"status\":\"q\\u0000\"}", JOB_UPDATE_NO_STATUS},
+        {"{\"job_id\":\"a\",\"status\":\"queued\",\"x\":\"\\u0000\\udead\"}", JOB_UPDATE_OK},
         {"{\"job_id\":\"..\",\"status\":\"queued\"}", JOB_UPDATE_REFUSED_ID},
         {"{\"job_id\":\"a\"}", JOB_UPDATE_NO_STATUS},
         {"{\"job_id\":\"a\",\"status\":7}", JOB_UPDATE_NO_STATUS},
         {"{\"job_id\":\"a\",\"status\":\"\"}", JOB_UPDATE_NO_STATUS},
         {"{\"job_id\":\"a\",\"job_id\":\"b\",\"status\":\"queued\"}", JOB_UPDATE_AMBIGUOUS},
         {"{\"job_id\":\"a\",\"status\":\"queued\",\"st\\u0061tus\":\"failed\"}",
+            JOB_UPDATE_AMBIGUOUS},
+        {"{\"x\":1,\"x\":2,\"job_id\":\"a\",\"status\":\"queued\",\"status\":\"failed\"}",
             JOB_UPDATE_AMBIGUOUS},
         {"{\"job_id\":\"a\",\"status\":\"queued\",\"x\":1,\"x\":2}", JOB_UPDATE_OK},
     };
@@ -288,6 +305,46 @@ static void test_jobs_start_a_record_anew_that_outgrows_its_cap(void **state)
     buf_clear(&text);
 }
 
+/* `count` members in all. */
+static void say_members(struct fixture *f, const char *status, const char *prefix, int count)
+{
+    struct buf text;
+    buf_init(&text, LIMIT_EVENT);
+    buf_printf(&text, "{\"job_id\":\"a\",\"status\":\"%s\"", status);
+    for (int i = 2; i < count; i++)
+        buf_printf(&text, ",\"%s%d\":%d", prefix, i, i);
+    buf_append_char(&text, '}');
+    assert_int_equal(job_update_read(&f->update, text.data, text.length), JOB_UPDATE_OK);
+    jobs_apply(f->jobs, &f->update, JOBS_NOW, false, 1000, &f->change);
+    assert_non_null(f->change.job);
+    buf_clear(&text);
+}
+
+static size_t count_members(const struct job *job)
+{
+    struct json_object record = {0};
+    assert_int_equal(json_object_read(&record, job->text, job->length), JSON_OK);
+    size_t count = record.count;
+    json_object_clear(&record);
+    return count;
+}
+
+static void test_jobs_keep_a_record_to_as_many_members_as_can_be_read_again(void **state)
+{
+    struct fixture *f = *state;
+    say_members(f, "queued", "m", LIMIT_JSON_MEMBERS - 56);
+    say_members(f, "queued", "m", LIMIT_JSON_MEMBERS - 55);
+    assert_int_equal(count_members(f->change.job), LIMIT_JSON_MEMBERS - 55);
+    say_members(f, "processing", "n", LIMIT_JSON_MEMBERS - 56);
+    assert_int_equal(count_members(f->change.job), LIMIT_JSON_MEMBERS - 56);
+    say_members(f, "completed", "n", LIMIT_JSON_MEMBERS - 1);
+    assert_int_equal(count_members(f->change.job), LIMIT_JSON_MEMBERS);
+    assert_non_null(strstr(f->change.job->text, "\"progress\":100"));
+    say_members(f, "queued", "o", 3);
+    say_members(f, "completed", "n", LIMIT_JSON_MEMBERS);
+    assert_int_equal(count_members(f->change.job), LIMIT_JSON_MEMBERS);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -298,6 +355,7 @@ int main(void)
         TEST(test_jobs_show_100_for_completed_without_progress),
         TEST(test_jobs_hide_members_whatever_their_spelling),
         TEST(test_jobs_let_nothing_older_overwrite_the_stream),
+        TEST(test_jobs_let_no_answer_overwrite_what_was_learnt_since_it_was_asked_for),
         TEST(test_jobs_that_a_list_lacks_are_missing_unless_heard_of_since),
         TEST(test_jobs_that_are_gone_come_back_only_by_a_later_list),
         TEST(test_jobs_count_by_state_also_unknown_ones),
@@ -306,6 +364,7 @@ int main(void)
         TEST(test_jobs_stand_in_the_queue_once),
         TEST(test_jobs_updates_that_cannot_be_used_are_told_apart),
         TEST(test_jobs_start_a_record_anew_that_outgrows_its_cap),
+        TEST(test_jobs_keep_a_record_to_as_many_members_as_can_be_read_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -143,7 +143,7 @@ static bool all_pushed(void *ctx)
 static void *push_ten_thousand(void *ctx)
 {
     for (uint64_t i = 0; i < 10000; i++)
-        inbox_push(ctx, &(struct inbox_event){.number = i}, true, 0);
+        inbox_push(ctx, &(struct inbox_event){.number = i});
     return NULL;
 }
 

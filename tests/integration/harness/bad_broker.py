@@ -269,6 +269,10 @@ class BadBroker:
         for session in self.sessions():
             session.close()
 
+    def kill(self):
+        """The same: there is nothing that it would save."""
+        self.end()
+
     def _listen(self, listener):
         while True:
             try:

@@ -9,7 +9,7 @@ import subprocess
 from .process import Program, environment
 from .waiting import PATIENCE
 
-LOST_COMMANDS = pathlib.Path(__file__).with_name("lost_commands.supp")
+FOREIGN_LEAKS = pathlib.Path(__file__).parents[2] / "lsan.supp"
 SANITIZER_MARKS = ("Sanitizer", "runtime error")
 
 
@@ -41,12 +41,7 @@ class Bridge(Program):
         self.binary = os.environ["BRIDGE"]
         self.settings = dict(settings)
         self.config = folder / "bridge.json"
-        self.environment = {}
         self._wanted = False
-
-    def expect_lost_connections(self):
-        """Excuses what the MQTT library leaks when a connection ends in the middle of a burst."""
-        self.environment["LSAN_OPTIONS"] = f"suppressions={LOST_COMMANDS}:print_suppressions=0"
 
     def write_config(self, overrides=None):
         """Writes the test's defaults and the overrides ("mqtt.qos": 1) as a file."""
@@ -57,7 +52,8 @@ class Bridge(Program):
         """Starts the bridge; does not wait for anything."""
         self._wanted = True
         self.spawn([self.binary, "--config", self.write_config(overrides)],
-                   {**self.environment, **(env or {})})
+                   {"LSAN_OPTIONS": f"suppressions={FOREIGN_LEAKS}:print_suppressions=0",
+                    **(env or {})})
 
     def stop(self, number=signal.SIGTERM, code=0):
         """An orderly stop: the exit code is asserted."""

@@ -34,6 +34,7 @@ class Broker(Program):
     def _basics(self, persistence):
         return [
             "user root", f"listener {self.port} 127.0.0.1", "max_queued_messages 0",
+            "set_tcp_nodelay true",
             f"persistence {'true' if persistence else 'false'}",
             f"persistence_location {self.folder}/",
             "log_dest stderr", "log_type error", "log_type warning", "log_type notice"]

@@ -109,6 +109,12 @@ class Recorder:
                 if (topic is None or message.topic == topic)
                 and (not members or message.shows(**members))]
 
+    def new_topics(self, since, below="aiva/jobs/"):
+        """The topics on which the first message has come since a mark."""
+        before = {message.topic for message in self.messages[:since]}
+        return {message.topic for message in self.messages[since:]
+                if message.topic.startswith(below)} - before
+
     def last(self, topic):
         """The newest message of a topic, or None."""
         found = self.select(topic)

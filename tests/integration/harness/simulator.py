@@ -61,10 +61,11 @@ class Simulator(Program):
         """Replaces all jobs without an event; a list, or JSON text to be kept as it stands."""
         self.control("PUT", "jobs", jobs if isinstance(jobs, bytes) else json.dumps(jobs).encode())
 
-    def set_job(self, job, quiet=False, **members):
-        """Creates or changes a job; the stream says so unless `quiet`."""
+    def set_job(self, job, quiet=False, text=None, **members):
+        """Creates or changes a job, by members or JSON text; the stream says so unless `quiet`."""
         query = {"quiet": 1} if quiet else {}
-        self.control("POST", f"jobs/{quote(job, safe='')}", json.dumps(members).encode(), **query)
+        text = json.dumps(members).encode() if text is None else text
+        self.control("POST", f"jobs/{quote(job, safe='')}", text, **query)
 
     def vanish(self, job):
         """The job goes without an event."""

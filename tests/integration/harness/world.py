@@ -62,9 +62,10 @@ class World:
         finally:
             if self.recorder is not None:
                 self.recorder.close()
-            for program in (self.simulator, self.broker):
-                if program.running:
-                    program.end()
+            if self.simulator.running:
+                self.simulator.end()
+            if self.broker.running:
+                self.broker.kill()
 
     def start(self, jobs=(), config=None, env=None):
         """Starts the bridge with these jobs upstream; returns when it has published them."""
@@ -124,6 +125,12 @@ class World:
         self.simulator.set_job(name, **{**described(name, status), **members})
         for leaf, shown in (("state", {"status": status}), ("event", {})):
             self.recorder.wait_topic(topics.of_job(name, leaf), since, timeout, **shown)
+        return name
+
+    def known_upstream(self, status="processing"):
+        """A new job that the upstream knows and has not told of; returns its id."""
+        name = self.new_name()
+        self.simulator.set_job(name, quiet=True, status=status)
         return name
 
     def stream_marker(self, timeout=PATIENCE):

@@ -1,0 +1,166 @@
+/*
+ * One command as it came over MQTT, and the way back. Nothing of what came is trusted: the topic
+ * level may name no job, the payload may be anything, the Response Topic may point at others.
+ */
+#include "request.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+#include "config.h"
+#include "json.h"
+#include "limit.h"
+#include "mem.h"
+#include "payload.h"
+#include "publisher.h"
+
+#define LOG_TAG "commands"
+#include "log.h"
+
+/* ---- Taking it in */
+
+/* The payload's `id`, if it is a JSON object that has one. */
+static char *copy_id(const struct mqtt_message *message)
+{
+    char *copy = NULL;
+    struct json_object body = {0};
+    if (message->payload_length <= LIMIT_COMMAND &&
+        json_object_read(&body, message->payload, message->payload_length) == JSON_OK) {
+        const struct json_member *id = json_find(&body, "id");
+        if (id && (json_is_string(id->value) || json_is_number(id->value)))
+            copy = xmemdup0(id->value.at, id->value.length);
+    }
+    json_object_clear(&body);
+    return copy;
+}
+
+static void take_response_topic(
+    struct request *request, const struct config *config, const struct mqtt_message *message)
+{
+    if (!message->response_topic)
+        return;
+    request->refused_response = !topic_response_is_allowed(config->mqtt.topic,
+        config->homeassistant.prefix, config->homeassistant.status_topic, message->response_topic,
+        message->response_topic_length);
+    if (request->refused_response)
+        return;
+    request->response_topic = xmemdup0(message->response_topic, message->response_topic_length);
+    if (message->correlation_data) {
+        request->correlation = xmemdup0(message->correlation_data, message->correlation_length);
+        request->correlation_length = message->correlation_length;
+    }
+}
+
+static void take_job_id(struct request *request)
+{
+    struct buf id;
+    buf_init(&id, UINT16_MAX);
+    request->id_class = TOPIC_ID_REFUSED;
+    request->broken_level = !topic_decode_level(&id, request->level, strlen(request->level));
+    if (!request->broken_level)
+        request->id_class = topic_classify_id(id.length > 0 ? id.data : "", id.length);
+    if (request->id_class != TOPIC_ID_REFUSED)
+        request->job_id = xmemdup0(id.data, id.length);
+    buf_clear(&id);
+}
+
+void request_init(struct request *request, const struct config *config,
+    const struct topic_parts *topic, const struct mqtt_message *message)
+{
+    *request = (struct request){.id_class = TOPIC_ID_URL_SAFE};
+    request->command = xmemdup0(topic->command, topic->command_length);
+    request->id = copy_id(message);
+    take_response_topic(request, config, message);
+    if (topic->kind == TOPIC_JOB_COMMAND) {
+        request->level = xmemdup0(topic->level, topic->level_length);
+        take_job_id(request);
+    }
+}
+
+void request_clear(struct request *request)
+{
+    free(request->command);
+    free(request->level);
+    free(request->job_id);
+    free(request->id);
+    free(request->response_topic);
+    free(request->correlation);
+    *request = (struct request){0};
+}
+
+/* ---- The way back */
+
+/* The level is spelled as the bridge spells it where the id allows that, else as it came. */
+static void append_result_topic(struct buf *topic, const struct request *request, const char *root)
+{
+    if (!request->level)
+        buf_printf(topic, "%s/bridge/result", root);
+    else if (request->job_id)
+        topic_append_job(topic, root, request->job_id, "result");
+    else
+        buf_printf(topic, "%s/jobs/%s/result", root, request->level);
+}
+
+static void append_payload(struct buf *payload, const struct request *request,
+    const struct verdict *verdict, int64_t duration_ms)
+{
+    struct payload_result result = {
+        .command = request->command,
+        .job_id = request->job_id ? request->job_id : request->level,
+        .ok = verdict->error == NULL,
+        .id = {request->id, request->id ? strlen(request->id) : 0},
+        .http_status = verdict->http_status,
+        .status = verdict->status,
+        .message = verdict->message,
+        .duration_ms = duration_ms,
+        .error = verdict->error,
+        .detail = verdict->detail,
+    };
+    payload_result(payload, &result);
+}
+
+static void publish(struct publisher *publisher, const struct request *request,
+    const struct buf *topic, const struct buf *payload)
+{
+    struct outbox_message message = {
+        .topic = topic->data,
+        .payload = payload->data,
+        .payload_length = payload->length,
+        .json = true,
+    };
+    publisher_send(publisher, &message);
+    if (!request->response_topic)
+        return;
+    message.topic = request->response_topic;
+    message.correlation = request->correlation;
+    message.correlation_length = request->correlation_length;
+    publisher_send(publisher, &message);
+}
+
+static void say(const struct request *request, const struct verdict *verdict, int64_t duration_ms)
+{
+    const char *what = request->job_id  ? request->job_id
+                       : request->level ? request->level
+                                        : "the bridge";
+    if (verdict->error)
+        log_warn("%s %s: %s: %s", request->command, what, verdict->error,
+            verdict->detail ? verdict->detail : "");
+    else
+        log_info("%s %s: done in %lld ms", request->command, what, (long long)duration_ms);
+}
+
+void request_answer(const struct request *request, const struct config *config,
+    struct publisher *publisher, const struct verdict *verdict, int64_t duration_ms)
+{
+    struct buf topic, payload;
+    buf_init(&topic, UINT16_MAX);
+    buf_init(&payload, LIMIT_JOB_RECORD);
+    append_result_topic(&topic, request, config->mqtt.topic);
+    append_payload(&payload, request, verdict, duration_ms);
+    if (!topic.failed && !payload.failed)
+        publish(publisher, request, &topic, &payload);
+    say(request, verdict, duration_ms);
+    buf_clear(&topic);
+    buf_clear(&payload);
+}

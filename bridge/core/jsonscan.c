@@ -1,0 +1,345 @@
+/* The scanner under json.c: finds where a value ends, and where and why a text is not JSON. */
+#include "jsonscan.h"
+
+#include <string.h>
+
+#include "limit.h"
+#include "utf8.h"
+
+struct scanner scan_begin(const char *text, size_t length)
+{
+    return (struct scanner){.text = text, .at = text, .end = text + length, .result = JSON_OK};
+}
+
+enum json_result scan_finish(const struct scanner *s, struct json_problem *problem)
+{
+    *problem = (struct json_problem){(size_t)(s->at - s->text), s->reason};
+    return s->result;
+}
+
+static bool scan_fail(struct scanner *s, enum json_result result, const char *reason)
+{
+    s->result = result;
+    s->reason = reason;
+    return false;
+}
+
+bool scan_fail_at(struct scanner *s, const char *at, enum json_result result, const char *reason)
+{
+    s->at = at;
+    return scan_fail(s, result, reason);
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static void skip_some_space(struct scanner *s)
+{
+    while (s->at < s->end && is_space(*s->at))
+        s->at++;
+}
+
+/* Between most tokens there is none. */
+void scan_space(struct scanner *s)
+{
+    if (s->at < s->end && (unsigned char)*s->at <= ' ')
+        skip_some_space(s);
+}
+
+/* Where a name or a value should stand. `closing` ends the container in which a comma leads here.
+ */
+static bool scan_fail_expecting(struct scanner *s, char closing, const char *expected)
+{
+    const char *before = s->at;
+    while (before > s->text && is_space(before[-1]))
+        before--;
+    if (s->at < s->end && *s->at == closing && before > s->text && before[-1] == ',')
+        expected = "the comma before this is one too many";
+    return scan_fail(s, JSON_SYNTAX, expected);
+}
+
+/* ---- Strings */
+
+/* Behind the "\u" of an escape. */
+static bool read_hex4(struct scanner *s, unsigned *value)
+{
+    const char *digits = s->at;
+    *value = 0;
+    for (int i = 0; i < 4; i++) {
+        char c = s->at < s->end ? *s->at++ : '\0';
+        unsigned digit;
+        if (is_digit(c))
+            digit = (unsigned)(c - '0');
+        else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+            digit = (unsigned)((c | 0x20) - 'a') + 10;
+        else
+            return scan_fail_at(
+                s, digits - 2, JSON_SYNTAX, "expected four hexadecimal digits after \\u");
+        *value = *value * 16 + digit;
+    }
+    return true;
+}
+
+/* Behind a high surrogate: takes the low one that must follow. */
+static bool skip_low_surrogate(struct scanner *s, bool *found)
+{
+    const char *before = s->at;
+    unsigned low;
+    *found = false;
+    if (s->end - s->at < 2 || s->at[0] != '\\' || s->at[1] != 'u')
+        return true;
+    s->at += 2;
+    if (!read_hex4(s, &low))
+        return false;
+    *found = low >= 0xDC00 && low <= 0xDFFF;
+    if (!*found)
+        s->at = before;
+    return true;
+}
+
+/* Behind the "\u" of an escape. */
+static bool skip_unicode_escape(struct scanner *s)
+{
+    const char *escape = s->at - 2;
+    unsigned unit;
+    if (!read_hex4(s, &unit))
+        return false;
+    if (unit == 0 && s->strict)
+        return scan_fail_at(s, escape, JSON_NUL, "\\u0000 is not allowed");
+    if (unit < 0xD800 || unit > 0xDFFF)
+        return true;
+    bool paired = false;
+    if (unit < 0xDC00 && !skip_low_surrogate(s, &paired))
+        return false;
+    if (!paired && s->strict)
+        return scan_fail_at(s, escape, JSON_SURROGATE, "this is half of a surrogate pair");
+    return true;
+}
+
+/* Behind the backslash. */
+static bool skip_escape(struct scanner *s)
+{
+    const char *escape = s->at - 1;
+    char c = s->at < s->end ? *s->at++ : '\0';
+    if (c == 'u')
+        return skip_unicode_escape(s);
+    if (c == '\0' || !strchr("\"\\/bfnrt", c))
+        return scan_fail_at(s, escape, JSON_SYNTAX, "this is not an escape sequence of JSON");
+    return true;
+}
+
+/* Behind a control character, or at the end of the text, which is the end of a line. */
+static bool fail_in_string(struct scanner *s, const char *quote, unsigned char c)
+{
+    if (c == '\n')
+        return scan_fail_at(s, quote, JSON_SYNTAX, "this string has no end on its line");
+    return scan_fail_at(
+        s, s->at - 1, JSON_SYNTAX, "a control character in a string must be escaped");
+}
+
+/* At the opening quote. */
+static bool scan_string(struct scanner *s, bool *escaped)
+{
+    const char *quote = s->at, *at = quote + 1;
+    while (at < s->end) {
+        unsigned char c = (unsigned char)*at++;
+        if (c >= 0x20 && c != '"' && c != '\\')
+            continue;
+        s->at = at;
+        if (c == '"')
+            return true;
+        if (c != '\\')
+            return fail_in_string(s, quote, c);
+        *escaped = true;
+        if (!skip_escape(s))
+            return false;
+        at = s->at;
+    }
+    return fail_in_string(s, quote, '\n');
+}
+
+/* ---- Numbers and words */
+
+static bool skip_digits(struct scanner *s)
+{
+    const char *from = s->at;
+    while (s->at < s->end && is_digit(*s->at))
+        s->at++;
+    return s->at > from || scan_fail(s, JSON_SYNTAX, "expected a digit");
+}
+
+static bool skip_whole_number(struct scanner *s)
+{
+    if (s->at == s->end || *s->at != '0')
+        return skip_digits(s);
+    s->at++;
+    if (s->at < s->end && is_digit(*s->at))
+        return scan_fail(s, JSON_SYNTAX, "a number must not begin with 0");
+    return true;
+}
+
+static bool skip_number(struct scanner *s)
+{
+    if (*s->at == '-')
+        s->at++;
+    if (!skip_whole_number(s))
+        return false;
+    if (s->at < s->end && *s->at == '.') {
+        s->at++;
+        if (!skip_digits(s))
+            return false;
+    }
+    if (s->at < s->end && (*s->at == 'e' || *s->at == 'E')) {
+        s->at++;
+        if (s->at < s->end && (*s->at == '+' || *s->at == '-'))
+            s->at++;
+        return skip_digits(s);
+    }
+    return true;
+}
+
+static bool skip_word(struct scanner *s, const char *word)
+{
+    size_t length = strlen(word);
+    if ((size_t)(s->end - s->at) < length || memcmp(s->at, word, length) != 0)
+        return scan_fail(s, JSON_SYNTAX, "expected a value");
+    s->at += length;
+    return true;
+}
+
+static bool skip_scalar(struct scanner *s)
+{
+    bool escaped;
+    switch (*s->at) {
+    case '"':
+        return scan_string(s, &escaped);
+    case 't':
+        return skip_word(s, "true");
+    case 'f':
+        return skip_word(s, "false");
+    case 'n':
+        return skip_word(s, "null");
+    default:
+        if (*s->at == '-' || is_digit(*s->at))
+            return skip_number(s);
+        return scan_fail_expecting(s, ']', "expected a value");
+    }
+}
+
+/* ---- Containers */
+
+/* `"name" :` */
+bool scan_name(struct scanner *s, struct json_member *member)
+{
+    scan_space(s);
+    if (s->at == s->end || *s->at != '"')
+        return scan_fail_expecting(s, '}', "expected a member's name in double quotes");
+    const char *quote = s->at;
+    member->escaped_name = false;
+    if (!scan_string(s, &member->escaped_name))
+        return false;
+    member->name = (struct json_slice){quote + 1, (size_t)(s->at - quote) - 2};
+    scan_space(s);
+    if (s->at == s->end || *s->at != ':')
+        return scan_fail(s, JSON_SYNTAX, "expected a colon");
+    s->at++;
+    return true;
+}
+
+/* Behind a value in a container: takes the comma or the closing bracket. */
+bool scan_separator(struct scanner *s, char closing, bool *closed)
+{
+    scan_space(s);
+    if (s->at == s->end || (*s->at != ',' && *s->at != closing))
+        return scan_fail(s, JSON_SYNTAX,
+            closing == '}' ? "expected a comma or a closing brace"
+                           : "expected a comma or a closing bracket");
+    *closed = *s->at++ == closing;
+    return true;
+}
+
+/* Behind a value: closes as many containers as end here, or goes on to the next value. */
+static bool close_or_continue(struct scanner *s, const char *closings, unsigned *depth)
+{
+    while (*depth > 0) {
+        char closing = closings[*depth - 1];
+        bool closed;
+        if (!scan_separator(s, closing, &closed))
+            return false;
+        if (!closed)
+            return closing == ']' || scan_name(s, &(struct json_member){0});
+        (*depth)--;
+    }
+    return true;
+}
+
+/* Opens a container. *is_empty: it was closed again at once. */
+static bool open_container(struct scanner *s, char *closings, unsigned *depth, bool *is_empty)
+{
+    if (*depth == LIMIT_JSON_DEPTH)
+        return scan_fail(s, JSON_TOO_DEEP, "nested too deeply");
+    char closing = *s->at++ == '{' ? '}' : ']';
+    scan_space(s);
+    *is_empty = s->at < s->end && *s->at == closing;
+    if (*is_empty) {
+        s->at++;
+        return true;
+    }
+    closings[(*depth)++] = closing;
+    return closing == ']' || scan_name(s, &(struct json_member){0});
+}
+
+/* One value of any type, without recursion: the other side chooses the depth. */
+bool scan_value(struct scanner *s)
+{
+    char closings[LIMIT_JSON_DEPTH];
+    unsigned depth = 0;
+    do {
+        scan_space(s);
+        if (s->at == s->end)
+            return scan_fail(s, JSON_SYNTAX, "expected a value");
+        bool complete = true;
+        if (*s->at == '{' || *s->at == '[') {
+            if (!open_container(s, closings, &depth, &complete))
+                return false;
+        } else if (!skip_scalar(s)) {
+            return false;
+        }
+        if (complete && !close_or_continue(s, closings, &depth))
+            return false;
+    } while (depth > 0);
+    return true;
+}
+
+/* ---- Documents */
+
+bool scan_utf8(struct scanner *s)
+{
+    size_t length = (size_t)(s->end - s->text);
+    size_t valid = utf8_valid_length(s->text, length);
+    return valid == length ||
+           scan_fail_at(s, s->text + valid, JSON_NOT_UTF8, "this is not valid UTF-8");
+}
+
+bool scan_end(struct scanner *s)
+{
+    scan_space(s);
+    return s->at == s->end || scan_fail(s, JSON_SYNTAX, "expected nothing more here");
+}
+
+/* Goes to the opening bracket; false where the text is something else. */
+bool scan_opening(struct scanner *s, char bracket, const char *expected)
+{
+    scan_space(s);
+    if (s->at < s->end && *s->at == bracket)
+        return true;
+    const char *value = s->at;
+    return scan_value(s) && scan_fail_at(s, value, JSON_WRONG_TYPE, expected);
+}

@@ -1,0 +1,47 @@
+#ifndef REQUEST_H
+#define REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mqtt.h"
+#include "topic.h"
+
+/* One command as it came over MQTT, and the way back to whoever sent it. Owner thread only. */
+struct config;
+struct publisher;
+
+/* All strings are owned. */
+struct request {
+    char *command;        /* as it came */
+    char *level;          /* the job's topic level as it came; NULL for the bridge's own commands */
+    char *job_id;         /* decoded; NULL for the bridge's own commands and for refused ids */
+    char *id;             /* raw JSON, a string or a number; NULL where the request had none */
+    char *response_topic; /* NULL where there is none, or it was refused */
+    char *correlation;    /* NULL where there is none */
+    size_t correlation_length;
+    enum topic_id id_class; /* of job_id; TOPIC_ID_URL_SAFE for the bridge's own commands */
+    bool broken_level;      /* its percent-encoding makes no sense */
+    bool refused_response;  /* the Response Topic would speak in the bridge's name */
+};
+
+/* Copies what matters of a message on a command topic. The caller clears. */
+void request_init(struct request *request, const struct config *config,
+    const struct topic_parts *topic, const struct mqtt_message *message);
+void request_clear(struct request *request);
+
+/* How it ended. Texts may be NULL or "". */
+struct verdict {
+    const char *error;            /* one of the contract's words; NULL: it was done */
+    int http_status;              /* 0 where there was no HTTP answer */
+    const char *status, *message; /* the upstream's words */
+    const char *detail;           /* for people */
+};
+
+/* Publishes the answer on the result topic and, where there is one, on the Response Topic; says it
+ * in the log. */
+void request_answer(const struct request *request, const struct config *config,
+    struct publisher *publisher, const struct verdict *verdict, int64_t duration_ms);
+
+#endif
