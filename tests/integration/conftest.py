@@ -64,8 +64,7 @@ def world(make_world):
 @pytest.fixture
 def bad(make_world):
     """A world whose broker misbehaves towards the bridge when it is told to."""
-    world = make_world(broker=BadBroker())
-    return world
+    return make_world(broker=BadBroker())
 
 
 @pytest.fixture(scope="module")

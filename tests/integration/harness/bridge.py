@@ -9,7 +9,7 @@ import subprocess
 from .process import Program, environment
 from .waiting import PATIENCE
 
-LEAKS_OF_LIBRARIES = pathlib.Path(__file__).parents[2] / "lsan.supp"
+FOREIGN_LEAKS = pathlib.Path(__file__).parents[2] / "lsan.supp"
 SANITIZER_MARKS = ("Sanitizer", "runtime error")
 
 
@@ -41,8 +41,6 @@ class Bridge(Program):
         self.binary = os.environ["BRIDGE"]
         self.settings = dict(settings)
         self.config = folder / "bridge.json"
-        self.environment = {
-            "LSAN_OPTIONS": f"suppressions={LEAKS_OF_LIBRARIES}:print_suppressions=0"}
         self._wanted = False
 
     def write_config(self, overrides=None):
@@ -54,7 +52,8 @@ class Bridge(Program):
         """Starts the bridge; does not wait for anything."""
         self._wanted = True
         self.spawn([self.binary, "--config", self.write_config(overrides)],
-                   {**self.environment, **(env or {})})
+                   {"LSAN_OPTIONS": f"suppressions={FOREIGN_LEAKS}:print_suppressions=0",
+                    **(env or {})})
 
     def stop(self, number=signal.SIGTERM, code=0):
         """An orderly stop: the exit code is asserted."""
