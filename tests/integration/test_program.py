@@ -247,8 +247,9 @@ def test_a_stop_while_nothing_is_there(bridge):
 def test_a_stop_while_it_starts(bridge):
     """A signal that comes with the first line of the log is not lost, and does not kill."""
     for _ in range(5):
+        before = bridge.output()
         bridge.start()
-        wait_until(lambda: bridge.output(), "the first line", pause=0.001)
+        wait_until(lambda: bridge.output() != before, "the first line", pause=0.001)
         bridge.stop()
 
 
