@@ -15,7 +15,6 @@
 #include "counters.h"
 #include "http.h"
 #include "loop.h"
-#include "mem.h"
 #include "payload.h"
 #include "publisher.h"
 #include "secret.h"
@@ -119,7 +118,9 @@ static void begin_stop(struct bridge *bridge, int signal_number)
 static void advance_stop(struct bridge *bridge)
 {
     bool connected = broker_is_connected(bridge->broker);
-    bool drained = publisher_is_drained(bridge->publisher);
+    bool drained =
+        publisher_is_drained(bridge->publisher) &&
+        (bridge->phase == PHASE_GOODBYE || !connected || tracker_is_said(bridge->tracker));
     if (bridge->phase == PHASE_DRAINING && connected && drained)
         say_goodbye(bridge);
     else if (bridge->phase == PHASE_DRAINING && drained && broker_is_closed(bridge->broker))
@@ -158,7 +159,7 @@ static void before_sleep(void *ctx)
 static void on_room(void *ctx, size_t room)
 {
     struct bridge *bridge = ctx;
-    if (bridge->phase == PHASE_RUNNING)
+    if (bridge->phase != PHASE_GOODBYE)
         tracker_fill(bridge->tracker, room);
 }
 
@@ -268,12 +269,15 @@ static void bridge_stop(struct bridge *bridge)
 
 static void log_summary(const struct counters *counters)
 {
-    log_info("stopped: %llu events, %llu skipped; %llu publications, %llu acknowledged, %llu "
-             "refused; %llu commands; %llu connections to the broker, %llu to the stream",
+    log_info("stopped: %llu events, %llu skipped, %llu unusable job ids; %llu publications, %llu "
+             "acknowledged, %llu refused; %llu commands; %llu connections to the broker, %llu "
+             "lost; %llu to the stream, %llu failures",
         (unsigned long long)counters->events, (unsigned long long)counters->events_skipped,
-        (unsigned long long)counters->published, (unsigned long long)counters->acknowledged,
-        (unsigned long long)counters->refused, (unsigned long long)counters->commands,
-        (unsigned long long)counters->broker_connects, (unsigned long long)counters->stream_opens);
+        (unsigned long long)counters->jobs_refused, (unsigned long long)counters->published,
+        (unsigned long long)counters->acknowledged, (unsigned long long)counters->refused,
+        (unsigned long long)counters->commands, (unsigned long long)counters->broker_connects,
+        (unsigned long long)counters->broker_losses, (unsigned long long)counters->stream_opens,
+        (unsigned long long)counters->stream_failures);
 }
 
 bool bridge_run(struct config *config, const struct config_source *source, struct error *error)

@@ -76,10 +76,12 @@ struct broker {
     struct backoff backoff;
     struct timer retry;
     struct timer memory_end;
-    int64_t up_ms; /* when the link came up; 0 while it is down */
-    bool ready;    /* the memory has been read */
-    bool reading;  /* retained job states are coming in */
-    bool finished; /* no further attempts */
+    int64_t up_ms;         /* when the link came up; 0 while it is down */
+    bool ready;            /* the memory has been read */
+    bool reading;          /* retained job states are coming in */
+    bool finished;         /* no further attempts */
+    bool reconnect_wanted; /* this connection, or attempt, uses old secrets */
+    bool left_online;      /* the last connection was closed in order and left `online` behind */
     struct buf will_topic;
     char last_reason[256];
 };
@@ -180,18 +182,29 @@ void broker_start(struct broker *broker)
     connect_now(broker);
 }
 
+/* An orderly end takes the last will with it. */
+static void close_to_reconnect(struct broker *broker)
+{
+    broker->reconnect_wanted = true;
+    broker->left_online = true;
+    timer_stop(&broker->memory_end);
+    mqtt_close(broker->mqtt);
+}
+
 void broker_reconnect(struct broker *broker)
 {
     backoff_reset(&broker->backoff);
     broker->last_reason[0] = '\0';
     switch (mqtt_state(broker->mqtt)) {
     case MQTT_CONNECTED:
-        mqtt_close(broker->mqtt);
+        close_to_reconnect(broker);
         break;
     case MQTT_IDLE:
         timer_set(&broker->retry, loop_now(broker->loop));
         break;
     case MQTT_CONNECTING:
+        broker->reconnect_wanted = true;
+        break;
     case MQTT_CLOSING:
         break;
     }
@@ -204,7 +217,7 @@ void broker_finish(struct broker *broker)
     if (!timer_is_set(&broker->retry))
         return;
     timer_stop(&broker->retry);
-    if (!publisher_is_drained(broker->publisher))
+    if (broker->left_online || !publisher_is_drained(broker->publisher))
         connect_now(broker);
 }
 
@@ -254,6 +267,12 @@ static void change_subscription(struct broker *broker, enum subscription which, 
 static void on_up(void *ctx, const struct mqtt_limits *limits)
 {
     struct broker *broker = ctx;
+    if (broker->reconnect_wanted && !broker->finished) {
+        close_to_reconnect(broker);
+        return;
+    }
+    broker->reconnect_wanted = false;
+    broker->left_online = false;
     broker->up_ms = loop_now(broker->loop);
     broker->last_reason[0] = '\0';
     broker->counters->broker_connects++;
@@ -284,6 +303,12 @@ static void on_down(void *ctx, bool refused, const char *reason)
     broker->up_ms = 0;
     broker->reading = false;
     timer_stop(&broker->memory_end);
+    if (broker->finished ? broker->left_online : broker->reconnect_wanted) {
+        broker->reconnect_wanted = false;
+        broker->left_online = broker->left_online && !broker->finished;
+        connect_now(broker);
+        return;
+    }
     if (broker->finished)
         return;
     if (refused)
@@ -365,8 +390,7 @@ static void on_message(void *ctx, const struct mqtt_message *message)
         break;
     case TOPIC_BRIDGE_COMMAND:
     case TOPIC_JOB_COMMAND:
-        if (!broker->finished)
-            broker->handler.on_command(broker->handler.ctx, &parts, message);
+        broker->handler.on_command(broker->handler.ctx, &parts, message);
         break;
     case TOPIC_OTHER:
         log_debug(

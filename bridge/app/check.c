@@ -5,11 +5,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "answer.h"
 #include "broker.h"
 #include "http.h"
 #include "limit.h"
 #include "loop.h"
-#include "poller.h"
 #include "version.h"
 
 #define CHECK_TIMEOUT_MS 15000
@@ -78,7 +78,7 @@ static void on_health(void *ctx, const struct http_answer *answer)
     check->request = NULL;
     if (answer->status != 200 || !answer->complete) {
         char why[LIMIT_DETAIL + 32];
-        poller_describe(answer, why, sizeof why);
+        answer_describe(answer, why, sizeof why);
         fail(check, ERROR_UPSTREAM, check->config->aiva.url, why);
         return;
     }

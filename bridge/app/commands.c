@@ -10,6 +10,7 @@
 #include <sys/queue.h>
 #include <sys/random.h>
 
+#include "answer.h"
 #include "backoff.h"
 #include "bucket.h"
 #include "clock.h"
@@ -26,7 +27,6 @@
 #include "request.h"
 #include "secret.h"
 #include "tracker.h"
-#include "utf8.h"
 
 #define LOG_TAG "commands"
 #include "log.h"
@@ -58,7 +58,8 @@ struct command {
     int last_status; /* of the last try; 0 where it got no answer */
     char last_detail[LIMIT_DETAIL];
     struct backoff backoff;
-    struct timer timer; /* the next try, or the deadline while waiting for a place */
+    int64_t retry_at_ms; /* not to be tried again before */
+    struct timer timer;  /* that, or the deadline; stopped while a call is under way */
     struct http_request *call;
     uint64_t mark;
 };
@@ -75,8 +76,8 @@ struct commands {
     struct counters *counters;
     struct bucket bucket;
     struct command_queue queue;
-    size_t count;
     size_t calls; /* HTTP requests under way */
+    bool stopped;
     struct log_limit response_limit;
 };
 
@@ -121,11 +122,6 @@ void commands_free(struct commands *commands)
     free(commands);
 }
 
-size_t commands_under_way(const struct commands *commands)
-{
-    return commands->count;
-}
-
 static void answer(struct command *command, const struct verdict *verdict)
 {
     struct commands *commands = command->owner;
@@ -139,7 +135,6 @@ static void finish(struct command *command, const struct verdict *verdict)
 {
     struct commands *commands = command->owner;
     TAILQ_REMOVE(&commands->queue, command, link);
-    commands->count--;
     answer(command, verdict);
 }
 
@@ -264,17 +259,19 @@ static void try_again(struct command *command, const struct http_answer *http)
     if (getrandom(&random, sizeof random, 0) < 0)
         random = (uint64_t)now;
     command->backoff.floor_ms = asked > 0 ? asked : 0;
-    int64_t at = now + backoff_next(&command->backoff, random);
+    command->retry_at_ms = now + backoff_next(&command->backoff, random);
     if (asked > 0 && now + asked >= command->deadline_ms)
         run_out(command, "AIVA asks to wait for longer than commands.timeout_s allows");
+    else if (command->retry_at_ms < command->deadline_ms)
+        timer_set(&command->timer, command->retry_at_ms);
     else
-        timer_set(&command->timer, at < command->deadline_ms ? at : command->deadline_ms);
+        timer_set(&command->timer, command->deadline_ms);
 }
 
 static void fail_for_good(struct command *command, const struct http_answer *http)
 {
     char detail[LIMIT_DETAIL];
-    poller_detail(http, detail, sizeof detail);
+    answer_detail(http, detail, sizeof detail);
     if (http->status == 404 && command->request.level)
         poller_want_list(command->owner->poller);
     finish(command, &(struct verdict){
@@ -301,7 +298,7 @@ static void on_answer(void *ctx, const struct http_answer *http)
     log_debug("%s: try %u: %d in %lld ms", command->request.command, command->tries, http->status,
         (long long)http->duration_ms);
     command->last_status = http->complete ? http->status : 0;
-    poller_describe(http, command->last_detail, sizeof command->last_detail);
+    answer_describe(http, command->last_detail, sizeof command->last_detail);
     if (is_done(command, http))
         succeed(command, http);
     else if (is_worth_another_try(command->last_status))
@@ -335,34 +332,36 @@ static void call_now(struct command *command)
     command->tries++;
     command->mark = tracker_mark(commands->tracker);
     command->call = http_start(commands->client, &call, &error);
-    if (command->call)
+    if (command->call) {
         commands->calls++;
-    else
-        finish(command, &(struct verdict){.error = "upstream_error", .detail = error.text});
+        timer_stop(&command->timer);
+        return;
+    }
+    finish(command, &(struct verdict){.error = "upstream_error", .detail = error.text});
 }
 
 /* Its time for another try has come, or its time is over. */
 static void fire(void *ctx)
 {
     struct command *command = ctx;
-    if (loop_now(command->owner->loop) >= command->deadline_ms)
+    if (loop_now(command->owner->loop) >= command->deadline_ms) {
         run_out(command, "commands.timeout_s is over");
-    else
-        pump(command->owner);
+        return;
+    }
+    timer_set(&command->timer, command->deadline_ms);
+    pump(command->owner);
 }
 
 /* Starts what waits for a place, in the order of arrival. */
 static void pump(struct commands *commands)
 {
+    int64_t now = loop_now(commands->loop);
     struct command *command, *next;
     for (command = TAILQ_FIRST(&commands->queue); command && commands->calls < CONCURRENT_CALLS;
          command = next) {
         next = TAILQ_NEXT(command, link);
-        bool waits = timer_is_set(&command->timer) && command->tries > 0;
-        if (command->call || waits)
-            continue;
-        timer_stop(&command->timer);
-        call_now(command);
+        if (!command->call && command->retry_at_ms <= now && now < command->deadline_ms)
+            call_now(command);
     }
 }
 
@@ -426,6 +425,10 @@ static const char *find_objection(struct command *command, bool retained, const 
         *detail = "commands are for jobs whose id is made of A-Z a-z 0-9 . _ ~ : @ - alone";
         return "bad_job_id";
     }
+    if (commands->stopped) {
+        *detail = "the bridge is being stopped";
+        return "timeout";
+    }
     if (!(commands->config->commands.allow & (unsigned)command->verb->allow)) {
         *detail = "commands.allow does not list it";
         return "not_allowed";
@@ -455,7 +458,6 @@ void commands_receive(
         return;
     }
     TAILQ_INSERT_TAIL(&commands->queue, command, link);
-    commands->count++;
     timer_set(&command->timer, command->deadline_ms);
     pump(commands);
 }

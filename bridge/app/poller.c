@@ -9,15 +9,14 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "answer.h"
 #include "backoff.h"
 #include "clock.h"
 #include "config.h"
 #include "limit.h"
 #include "loop.h"
 #include "mem.h"
-#include "secret.h"
 #include "tracker.h"
-#include "utf8.h"
 
 #define LOG_TAG "poller"
 #include "log.h"
@@ -55,7 +54,8 @@ struct poller {
     struct timer round_timer;
     struct http_request *list_request;
     uint64_t list_mark;
-    bool list_for_details; /* the list under way, or the next one, only adds */
+    bool list_adds_only;   /* of the request under way */
+    int64_t not_before_ms; /* AIVA wants to be left alone until then */
     struct timer details_timer;
     int64_t list_asked_ms;
     struct status_call calls[CONCURRENT_CALLS];
@@ -65,9 +65,9 @@ struct poller {
     struct log_limit status_limit;
 };
 
-static void start_list(void *ctx);
+static void fire_list(void *ctx);
 static void start_round(void *ctx);
-static void start_details(void *ctx);
+static void fire_details(void *ctx);
 
 struct poller *poller_new(struct loop *loop, struct http_client *client, struct tracker *tracker,
     const struct config *config, const struct poller_handler *handler)
@@ -82,9 +82,9 @@ struct poller *poller_new(struct loop *loop, struct http_client *client, struct 
     poller->resync_ms = (int64_t)config->aiva.resync_interval_s * 1000;
     poller->list_asked_ms = INT64_MIN / 2;
     backoff_init(&poller->backoff, BACKOFF_BASE_MS, BACKOFF_CAP_MS);
-    timer_init(&poller->list_timer, loop, start_list, poller);
+    timer_init(&poller->list_timer, loop, fire_list, poller);
     timer_init(&poller->round_timer, loop, start_round, poller);
-    timer_init(&poller->details_timer, loop, start_details, poller);
+    timer_init(&poller->details_timer, loop, fire_details, poller);
     for (size_t i = 0; i < CONCURRENT_CALLS; i++)
         poller->calls[i].poller = poller;
     return poller;
@@ -126,46 +126,6 @@ void poller_free(struct poller *poller)
     free(poller);
 }
 
-/* ---- Answers for people */
-
-void poller_detail(const struct http_answer *answer, char *out, size_t size)
-{
-    out[0] = '\0';
-    struct json_object body = {0};
-    struct buf text;
-    buf_init(&text, LIMIT_STATUS_BODY);
-    if (json_object_read(&body, answer->body, answer->length) == JSON_OK) {
-        const struct json_member *detail = json_find(&body, "detail");
-        /* Validation errors come as an array or an object: shown as they stand. */
-        if (detail && !json_is_null(detail->value) && !json_decode_string(detail->value, &text))
-            json_append_slice(&text, detail->value);
-    }
-    size_t length = text.length < size - 1 ? text.length : size - 1;
-    while (length > 0 && !utf8_valid(text.data, length))
-        length--;
-    if (length > 0)
-        memcpy(out, text.data, length);
-    out[length] = '\0';
-    secret_mask(out);
-    buf_clear(&text);
-    json_object_clear(&body);
-}
-
-void poller_describe(const struct http_answer *answer, char *out, size_t size)
-{
-    char detail[LIMIT_DETAIL];
-    poller_detail(answer, detail, sizeof detail);
-    if (answer->status == 0)
-        snprintf(out, size, "no answer: %s", answer->failure);
-    else if (!answer->complete)
-        snprintf(out, size, "the answer (%d) broke off: %s", answer->status, answer->failure);
-    else if (detail[0] != '\0')
-        snprintf(out, size, "AIVA answered %d: %s", answer->status, detail);
-    else
-        snprintf(out, size, "AIVA answered %d", answer->status);
-    secret_mask(out);
-}
-
 static bool is_unauthorized(const struct http_answer *answer)
 {
     return answer->status == 401 || answer->status == 403;
@@ -178,17 +138,20 @@ static bool asks_for_peace(const struct http_answer *answer)
 
 /* ---- Lists */
 
+/* How long AIVA is to be left alone; kept, so that nothing else asks earlier. */
 static int64_t back_off(struct poller *poller, const struct http_answer *answer)
 {
-    if (is_unauthorized(answer))
-        return UNAUTHORIZED_WAIT_MS;
     int64_t asked =
         backoff_retry_after(answer->retry_after, clock_unix_ms(), LIMIT_RETRY_AFTER_S * 1000);
     uint64_t random = 0;
     if (getrandom(&random, sizeof random, 0) < 0)
         random = (uint64_t)loop_now(poller->loop);
     poller->backoff.floor_ms = asked > 0 ? asked : 0;
-    return backoff_next(&poller->backoff, random);
+    int64_t wait = backoff_next(&poller->backoff, random);
+    if (is_unauthorized(answer) && wait < UNAUTHORIZED_WAIT_MS)
+        wait = UNAUTHORIZED_WAIT_MS;
+    poller->not_before_ms = loop_now(poller->loop) + wait;
+    return wait;
 }
 
 static void plan_list(struct poller *poller, int64_t wait_ms)
@@ -209,23 +172,22 @@ static void list_answered(void *ctx, const struct http_answer *answer)
 {
     struct poller *poller = ctx;
     struct error error;
-    bool adds_only = poller->list_for_details;
     poller->list_request = NULL;
-    poller->list_for_details = false;
     log_debug("GET /jobs: %d in %lld ms", answer->status, (long long)answer->duration_ms);
     if (answer->status != 200 || !answer->complete) {
         char why[LIMIT_DETAIL + 32];
-        poller_describe(answer, why, sizeof why);
+        answer_describe(answer, why, sizeof why);
         list_failed(poller, answer, why);
         return;
     }
-    if (!tracker_list(poller->tracker, answer->body, answer->length, poller->list_mark, !adds_only,
-            PAYLOAD_LIST, &error)) {
+    if (!tracker_list(poller->tracker, answer->body, answer->length, poller->list_mark,
+            !poller->list_adds_only, PAYLOAD_LIST, &error)) {
         list_failed(poller, answer, error.text);
         return;
     }
     backoff_reset(&poller->backoff);
-    if (adds_only)
+    poller->not_before_ms = 0;
+    if (poller->list_adds_only)
         return;
     plan_list(poller, poller->mode == POLLER_ALONE ? poller->list_ms : poller->resync_ms);
     if (poller->mode == POLLER_BESIDE_STREAM || poller->round_started_ms == 0)
@@ -233,19 +195,9 @@ static void list_answered(void *ctx, const struct http_answer *answer)
     poller->handler.on_outcome(poller->handler.ctx, POLLER_OK, "");
 }
 
-static void start_list(void *ctx)
+static void ask_for_list(struct poller *poller, bool adds_only)
 {
-    struct poller *poller = ctx;
     struct error error;
-    timer_stop(&poller->details_timer);
-    if (poller->paused) {
-        plan_list(poller, PAUSED_WAIT_MS);
-        return;
-    }
-    if (poller->list_request) {
-        poller->list_for_details = false;
-        return;
-    }
     struct http_call call = {
         .method = HTTP_GET,
         .path = "/jobs",
@@ -254,6 +206,7 @@ static void start_list(void *ctx)
         .done = list_answered,
         .ctx = poller,
     };
+    poller->list_adds_only = adds_only;
     poller->list_mark = tracker_mark(poller->tracker);
     poller->list_asked_ms = loop_now(poller->loop);
     poller->list_request = http_start(poller->client, &call, &error);
@@ -261,6 +214,29 @@ static void start_list(void *ctx)
         struct http_answer none = {.body = "", .retry_after = "", .failure = error.text};
         list_failed(poller, &none, error.text);
     }
+}
+
+/* A list that is under way for details serves for this one too. */
+static void fire_list(void *ctx)
+{
+    struct poller *poller = ctx;
+    timer_stop(&poller->details_timer);
+    if (poller->paused)
+        plan_list(poller, PAUSED_WAIT_MS);
+    else if (poller->list_request)
+        poller->list_adds_only = false;
+    else
+        ask_for_list(poller, false);
+}
+
+/* The plan for the next list that also removes stays as it is. */
+static void fire_details(void *ctx)
+{
+    struct poller *poller = ctx;
+    if (poller->paused)
+        timer_set(&poller->details_timer, loop_now(poller->loop) + PAUSED_WAIT_MS);
+    else if (!poller->list_request)
+        ask_for_list(poller, true);
 }
 
 void poller_pause(struct poller *poller, bool paused)
@@ -273,34 +249,31 @@ void poller_want_list(struct poller *poller)
     if (poller->mode == POLLER_OFF || poller->list_request)
         return;
     int64_t at = poller->list_asked_ms + WANTED_LIST_GAP_MS;
+    if (at < poller->not_before_ms)
+        at = poller->not_before_ms;
     if (!timer_is_set(&poller->list_timer) || poller->list_timer.at_ms > at)
         timer_set(&poller->list_timer, at);
-}
-
-/* The plan for the next list that also removes stays as it is. */
-static void start_details(void *ctx)
-{
-    struct poller *poller = ctx;
-    int64_t planned_ms = poller->list_timer.at_ms;
-    if (poller->list_request || !timer_is_set(&poller->list_timer))
-        return;
-    poller->list_for_details = true;
-    start_list(poller);
-    timer_set(&poller->list_timer, planned_ms);
 }
 
 void poller_want_details(struct poller *poller)
 {
     if (poller->mode == POLLER_OFF || timer_is_set(&poller->details_timer))
         return;
-    int64_t soon = loop_now(poller->loop) + DETAILS_DELAY_MS;
-    int64_t at = poller->list_asked_ms + poller->list_ms;
-    timer_set(&poller->details_timer, at > soon ? at : soon);
+    int64_t at = loop_now(poller->loop) + DETAILS_DELAY_MS;
+    if (at < poller->list_asked_ms + poller->list_ms)
+        at = poller->list_asked_ms + poller->list_ms;
+    if (at < poller->not_before_ms)
+        at = poller->not_before_ms;
+    timer_set(&poller->details_timer, at);
 }
 
 void poller_follow_list(struct poller *poller)
 {
-    if (poller->mode != POLLER_OFF)
+    if (poller->mode == POLLER_OFF)
+        return;
+    if (loop_now(poller->loop) < poller->not_before_ms)
+        timer_set(&poller->round_timer, poller->not_before_ms);
+    else
         start_round(poller);
 }
 
@@ -364,7 +337,7 @@ static void judge_status(
                 "status of %s: %s: it is left as it was", id, error.text);
         return;
     }
-    poller_describe(answer, why, sizeof why);
+    answer_describe(answer, why, sizeof why);
     if (answer->status == 404)
         poller_want_list(poller);
     else if (is_unauthorized(answer) || asks_for_peace(answer))
@@ -415,6 +388,10 @@ static void start_call(struct poller *poller, struct status_call *call)
 
 static void start_calls(struct poller *poller)
 {
+    if (poller->paused && poller->round_count > 0) {
+        drop_round(poller);
+        timer_set(&poller->round_timer, loop_now(poller->loop) + PAUSED_WAIT_MS);
+    }
     for (size_t i = 0; i < CONCURRENT_CALLS; i++)
         while (poller->round_count > 0 && !poller->calls[i].request)
             start_call(poller, &poller->calls[i]);
@@ -446,5 +423,5 @@ void poller_set_mode(struct poller *poller, enum poller_mode mode)
     poller->mode = mode;
     poller->round_started_ms = 0;
     if (mode != POLLER_OFF)
-        start_list(poller);
+        ask_for_list(poller, false);
 }

@@ -206,13 +206,23 @@ static void on_bytes(void *ctx, const char *bytes, size_t length)
     sse_feed(stream->sse, bytes, length);
 }
 
+/* An id is the server's own text; one that cannot stand in a header is not sent back. */
+static const char *id_to_send(const struct stream *stream)
+{
+    const char *id = sse_last_event_id(stream->sse);
+    for (const char *at = id; *at != '\0'; at++)
+        if ((unsigned char)*at < 0x20 || *at == 0x7F)
+            return "";
+    return id;
+}
+
 static void connect_now(void *ctx)
 {
     struct stream *stream = ctx;
     struct error error;
     sse_restart(stream->sse);
     struct httpstream_handler events = {stream, on_open, on_bytes, on_end};
-    stream->http = httpstream_open(stream->client, sse_last_event_id(stream->sse), &events, &error);
+    stream->http = httpstream_open(stream->client, id_to_send(stream), &events, &error);
     if (!stream->http) {
         go_down(stream, STREAM_LOST, -1, error.text);
         return;

@@ -27,7 +27,7 @@ struct tracker {
     struct job_hidden hidden;
     struct jobs *jobs;
     bool has_list;    /* a first list has been applied */
-    bool first_start; /* the broker remembered nothing of an earlier run */
+    bool first_start; /* no earlier run got as far as publishing all that it had found */
     bool counts_changed;
     int64_t counts_ms; /* when they were published last */
     struct timer counts_timer;
@@ -58,6 +58,8 @@ struct tracker *tracker_new(struct loop *loop, struct publisher *publisher,
     tracker->counts_ms = loop_now(loop) - COUNTS_INTERVAL_MS;
     timer_init(&tracker->counts_timer, loop, fire_counts, tracker);
     timer_init(&tracker->expiry_timer, loop, fire_expiry, tracker);
+    if (tracker->keep_finished_ms > 0)
+        timer_set(&tracker->expiry_timer, loop_now(loop) + EXPIRY_INTERVAL_MS);
     return tracker;
 }
 
@@ -92,6 +94,10 @@ static void send_job_topic(struct tracker *tracker, const char *id, const char *
 {
     buf_reset(&tracker->topic);
     topic_append_job(&tracker->topic, tracker->root, id, leaf);
+    if (tracker->payload.failed || tracker->topic.failed) {
+        log_error("%s: its %s is too large to be published", id, leaf);
+        return;
+    }
     struct outbox_message message = {
         .topic = tracker->topic.data,
         .payload = tracker->payload.data,
@@ -153,7 +159,8 @@ static void fire_counts(void *ctx)
 
 void tracker_flush(struct tracker *tracker)
 {
-    if (tracker->counts_changed && tracker->has_list)
+    bool unfinished = tracker->first_start && jobs_next_unpublished(tracker->jobs);
+    if (tracker->counts_changed && tracker->has_list && !unfinished)
         say_counts(tracker);
 }
 
@@ -172,6 +179,11 @@ void tracker_fill(struct tracker *tracker, size_t room)
     if (tracker->first_start && tracker->counts_changed && tracker->has_list &&
         !timer_is_set(&tracker->counts_timer) && !jobs_next_unpublished(tracker->jobs))
         timer_set(&tracker->counts_timer, loop_now(tracker->loop));
+}
+
+bool tracker_is_said(const struct tracker *tracker)
+{
+    return jobs_next_unpublished(tracker->jobs) == NULL;
 }
 
 void tracker_republish_all(struct tracker *tracker)
@@ -237,24 +249,23 @@ static void report_unusable(
 }
 
 /* At the first start nobody knows what existed before: a job that the first list shows is no news.
- * One that the stream tells of is. */
+ * One that the stream tells of is. One that ended long ago has been told of, and was cleared. */
 static bool is_merely_found(
     const struct tracker *tracker, const struct job_change *change, enum payload_source source)
 {
-    return change->created && tracker->first_start && !tracker->has_list &&
-           source != PAYLOAD_STREAM;
+    if (!change->created || source == PAYLOAD_STREAM)
+        return false;
+    return (tracker->first_start && !tracker->has_list) ||
+           has_expired(tracker, change->job, clock_unix_ms());
 }
 
 /*
- * Says the state. The stream's events are said one by one, whatever they changed. News of the
- * status goes ahead of its event, and an answer to a command ahead of its result. All else is
- * said when there is room: a first list may hold a hundred thousand jobs.
+ * Says the state, at once or when there is room: a first list may hold a hundred thousand jobs.
  */
-static void say_or_queue(struct tracker *tracker, const struct job_change *change,
-    enum payload_source source, bool is_news)
+static void say_or_queue(struct tracker *tracker, const struct job_change *change, bool at_once)
 {
     struct job *job = change->job;
-    if (source == PAYLOAD_STREAM || is_news || (source == PAYLOAD_COMMAND && change->changed))
+    if (at_once)
         say_state(tracker, job);
     else if (change->created && has_expired(tracker, job, clock_unix_ms()))
         jobs_set_cleared(job, true);
@@ -262,9 +273,13 @@ static void say_or_queue(struct tracker *tracker, const struct job_change *chang
         jobs_set_unpublished(tracker->jobs, job);
 }
 
-/* Says what tracker->update has changed. Returns whether the job was not known. */
+/*
+ * Says what tracker->update has changed. `always`: the state is said whatever it changed; so it is
+ * for each event of the stream, and for what a command has asked. News of the status goes ahead
+ * of its event. Returns whether the job was not known.
+ */
 static bool apply(
-    struct tracker *tracker, uint64_t mark, bool from_list, enum payload_source source)
+    struct tracker *tracker, uint64_t mark, bool from_list, enum payload_source source, bool always)
 {
     struct job_change change;
     jobs_apply(tracker->jobs, &tracker->update, mark, from_list, clock_unix_ms(), &change);
@@ -274,7 +289,9 @@ static bool apply(
         return false;
     }
     bool is_news = change.status_changed && !is_merely_found(tracker, &change, source);
-    say_or_queue(tracker, &change, source, is_news);
+    if (always)
+        jobs_set_observed(change.job, clock_unix_ms());
+    say_or_queue(tracker, &change, always || is_news);
     if (is_news)
         say_event(tracker, change.job, tracker->update.status, change.previous, source);
     if (change.status_changed) {
@@ -293,7 +310,7 @@ bool tracker_event(struct tracker *tracker, const char *data, size_t length)
         return false;
     }
     tracker->counters->events++;
-    return apply(tracker, JOBS_NOW, false, PAYLOAD_STREAM);
+    return apply(tracker, JOBS_NOW, false, PAYLOAD_STREAM, true);
 }
 
 /* ---- Lists */
@@ -319,7 +336,7 @@ static bool apply_element(
 {
     enum job_update_result result = job_update_read(&tracker->update, element.at, element.length);
     if (result == JOB_UPDATE_OK)
-        apply(tracker, mark, true, source);
+        apply(tracker, mark, true, source, false);
     else
         report_unusable(tracker, result, "an entry of the list of jobs");
     if (result == JOB_UPDATE_OK || result == JOB_UPDATE_NO_STATUS)
@@ -378,7 +395,7 @@ bool tracker_answer(struct tracker *tracker, const char *id, const char *body, s
     if (strcmp(tracker->update.id, id) != 0)
         return error_set(
             error, ERROR_UPSTREAM, "the answer is about job %s, not %s", tracker->update.id, id);
-    apply(tracker, mark, false, source);
+    apply(tracker, mark, false, source, source == PAYLOAD_COMMAND);
     return true;
 }
 
@@ -429,7 +446,6 @@ static void clear_level(struct tracker *tracker, const char *level, size_t lengt
 void tracker_adopt(struct tracker *tracker, const char *level, size_t level_length,
     const char *payload, size_t length)
 {
-    tracker->first_start = false;
     if (job_update_read(&tracker->update, payload, length) != JOB_UPDATE_OK ||
         !is_of_level(tracker->update.id, level, level_length)) {
         log_warn("%s/jobs/%.*s/state held something that is no job's state: it is cleared",

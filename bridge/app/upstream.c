@@ -54,7 +54,6 @@ struct upstream {
     enum state state;
     int64_t since_ms; /* Unix time */
     char detail[LIMIT_DETAIL];
-    bool stopped;
 };
 
 /* `since` tells how long the state has lasted: a new detail alone does not change it. */
@@ -138,7 +137,7 @@ static void on_outcome(void *ctx, enum poller_outcome outcome, const char *detai
     struct upstream *upstream = ctx;
     if (outcome == POLLER_UNAUTHORIZED)
         upstream->handler.on_unauthorized(upstream->handler.ctx);
-    if (stream_is_open(upstream->stream)) {
+    if (stream_is_open(upstream->stream) && outcome != POLLER_UNAUTHORIZED) {
         set_state(upstream, STATE_STREAMING, "the event stream is open%s%s",
             outcome == POLLER_OK ? "" : "; ", detail);
         if (outcome != POLLER_OK)

@@ -347,10 +347,15 @@ void jobs_set_published(struct jobs *jobs, struct job *job)
     TAILQ_REMOVE(&jobs->unpublished, record_of(job), unpublished);
 }
 
-struct job *jobs_next_unpublished(struct jobs *jobs)
+struct job *jobs_next_unpublished(const struct jobs *jobs)
 {
     struct record *record = TAILQ_FIRST(&jobs->unpublished);
     return record ? &record->job : NULL;
+}
+
+void jobs_set_observed(struct job *job, int64_t unix_ms)
+{
+    job->observed_ms = unix_ms;
 }
 
 void jobs_set_cleared(struct job *job, bool cleared)

@@ -15,6 +15,9 @@
 #include "mem.h"
 #include "utf8.h"
 
+/* U+FFFD */
+#define REPLACEMENT_CHARACTER "\xef\xbf\xbd"
+
 #define TEXT_OF(number)  TEXT_OF_(number)
 #define TEXT_OF_(number) #number
 
@@ -259,10 +262,16 @@ void json_append_string(struct buf *out, const char *text, size_t length)
     size_t from = 0;
     for (size_t i = 0; i < length; i++) {
         unsigned char c = (unsigned char)text[i];
-        if (c >= 0x20 && c != '"' && c != '\\')
+        uint32_t point;
+        size_t used = c < 0x80 ? 1 : utf8_decode(text + i, length - i, &point);
+        if (used > 0 && c >= 0x20 && c != '"' && c != '\\') {
+            i += used - 1;
             continue;
+        }
         buf_append(out, text + from, i - from);
-        if (c < 0x20)
+        if (used == 0)
+            buf_append_text(out, REPLACEMENT_CHARACTER);
+        else if (c < 0x20)
             buf_printf(out, "\\u%04x", c);
         else
             buf_printf(out, "\\%c", c);

@@ -152,15 +152,19 @@ void topic_parse(struct topic_parts *parts, const char *root, const char *topic,
         parse_job(parts, topic, length);
 }
 
+/* mosquitto takes a topic of more than 200 levels for a protocol error, and ends the connection. */
+#define LEVELS_AT_MOST 200
+
 static bool is_topic_name(const char *topic, size_t length)
 {
     if (length == 0 || length > UINT16_MAX)
         return false;
-    size_t at = 0;
+    size_t at = 0, levels = 1;
     while (at < length) {
         uint32_t code_point;
         size_t size = utf8_decode(topic + at, length - at, &code_point);
-        if (size == 0 || code_point == '+' || code_point == '#' ||
+        levels += code_point == '/';
+        if (size == 0 || levels > LEVELS_AT_MOST || code_point == '+' || code_point == '#' ||
             utf8_is_control_or_nonchar(code_point))
             return false;
         at += size;

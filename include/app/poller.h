@@ -3,8 +3,6 @@
 
 #include <stdbool.h>
 
-#include "http.h"
-
 /*
  * Rounds of GET /jobs and GET /jobs/{job_id}/status, as a check beside the stream or in its place.
  * Owner thread only.
@@ -44,10 +42,5 @@ void poller_want_details(struct poller *poller);
 void poller_pause(struct poller *poller, bool paused);
 /* A list was just applied by someone else: the status calls that follow from it. */
 void poller_follow_list(struct poller *poller);
-
-/* "AIVA answered 503: <detail>", or why there was no answer. For people; cut at LIMIT_DETAIL. */
-void poller_describe(const struct http_answer *answer, char *out, size_t size);
-/* The `detail` of an error's body, as text; "" where there is none. */
-void poller_detail(const struct http_answer *answer, char *out, size_t size);
 
 #endif

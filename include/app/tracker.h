@@ -58,6 +58,8 @@ void tracker_gone(struct tracker *tracker, const char *id, enum payload_source s
 void tracker_fill(struct tracker *tracker, size_t room);
 /* Says now what would have waited for its turn: the counts. Before the end. */
 void tracker_flush(struct tracker *tracker);
+/* No job's topic waits for its turn. */
+bool tracker_is_said(const struct tracker *tracker);
 /* The broker may have lost its retained topics: all states are to be published again. */
 void tracker_republish_all(struct tracker *tracker);
 

@@ -93,7 +93,8 @@ bool json_is_null(struct json_slice value);
  * holds \u0000 or half of a surrogate pair. */
 bool json_decode_string(struct json_slice value, struct buf *out);
 
-/* Appends `text` as a JSON string with its quotes. The text must be valid UTF-8. */
+/* Appends `text` as a JSON string with its quotes. Bytes that are not UTF-8, like half a character
+ * at the end of a text that was cut, become U+FFFD. */
 void json_append_string(struct buf *out, const char *text, size_t length);
 void json_append_slice(struct buf *out, struct json_slice slice);
 

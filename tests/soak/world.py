@@ -31,7 +31,7 @@ from wire import (  # noqa: E402
 INTERVALS = {"aiva.resync_interval_s": 5, "aiva.list_interval_s": 2, "aiva.poll_interval_s": 1,
              "aiva.idle_timeout_s": 5, "commands.timeout_s": 5}
 
-SUPPRESSIONS = Path(__file__).resolve().parent / "lsan.supp"
+SUPPRESSIONS = Path(__file__).resolve().parents[1] / "lsan.supp"
 
 now = time.monotonic
 

@@ -1,0 +1,41 @@
+/* What an answer of AIVA says, for people. */
+#include "answer.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "json.h"
+#include "limit.h"
+#include "secret.h"
+
+void answer_detail(const struct http_answer *answer, char *out, size_t size)
+{
+    struct json_object body = {0};
+    struct buf text;
+    buf_init(&text, LIMIT_STATUS_BODY);
+    if (json_object_read(&body, answer->body, answer->length) == JSON_OK) {
+        const struct json_member *detail = json_find(&body, "detail");
+        /* Validation errors come as an array or an object: shown as they stand. */
+        if (detail && !json_is_null(detail->value) && !json_decode_string(detail->value, &text))
+            json_append_slice(&text, detail->value);
+    }
+    snprintf(out, size, "%s", text.length > 0 ? text.data : "");
+    secret_mask(out);
+    buf_clear(&text);
+    json_object_clear(&body);
+}
+
+void answer_describe(const struct http_answer *answer, char *out, size_t size)
+{
+    char detail[LIMIT_DETAIL];
+    answer_detail(answer, detail, sizeof detail);
+    if (answer->status == 0)
+        snprintf(out, size, "no answer: %s", answer->failure);
+    else if (!answer->complete)
+        snprintf(out, size, "the answer (%d) broke off: %s", answer->status, answer->failure);
+    else if (detail[0] != '\0')
+        snprintf(out, size, "AIVA answered %d: %s", answer->status, detail);
+    else
+        snprintf(out, size, "AIVA answered %d", answer->status);
+    secret_mask(out);
+}
