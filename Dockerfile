@@ -13,7 +13,7 @@ COPY bridge bridge
 COPY tests/simulator tests/simulator
 RUN cmake --preset release \
     && cmake --build --preset release \
-    && strip build/release/aiva-mqtt-bridge build/release/tests/simulator/aiva-simulator
+    && strip build/release/aiva-mqtt-bridge build/release/aiva-simulator
 
 FROM debian:bookworm-slim AS runtime
 RUN apt-get update \
@@ -26,7 +26,7 @@ FROM runtime AS simulator
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libmicrohttpd12 \
     && rm -rf /var/lib/apt/lists/*
-COPY --from=build /src/build/release/tests/simulator/aiva-simulator /usr/local/bin/
+COPY --from=build /src/build/release/aiva-simulator /usr/local/bin/
 USER 10001:10001
 EXPOSE 8080
 ENTRYPOINT ["/usr/local/bin/aiva-simulator", "--listen", "0.0.0.0:8080"]

@@ -64,7 +64,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
 # mosquitto lives where an ordinary user's PATH does not lead.
 PATH=$PATH:/usr/local/sbin:/usr/sbin
 readonly build=build/release
-readonly bridge_program=$build/aiva-mqtt-bridge simulator_program=$build/tests/simulator/aiva-simulator
+readonly bridge_program=$build/aiva-mqtt-bridge simulator_program=$build/aiva-simulator
 
 with_simulator=no with_broker=no
 if [ "${#bridge_options[@]}" -eq 0 ]; then

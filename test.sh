@@ -80,7 +80,7 @@ run_tsan() { steady ctest --preset tsan -j "$jobs" -L '^(unit|fake|tsan)$'; }
 run_integration()
 {
     BRIDGE=$PWD/build/asan/aiva-mqtt-bridge \
-        SIMULATOR=$PWD/build/asan/tests/simulator/aiva-simulator PYTHONDONTWRITEBYTECODE=1 \
+        SIMULATOR=$PWD/build/asan/aiva-simulator PYTHONDONTWRITEBYTECODE=1 \
         /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/integration "$@"
 }
 
