@@ -12,7 +12,8 @@ order     Within one life of the bridge, a job's state never goes back. Only an 
           event its publication, in the order of arrival; but then e goes on.
 repeat    A publication that was made before comes again only where the broker was lost before the
           bridge can have seen its acknowledgement; the newest state of a job may be published
-          again at any time.
+          again at any time. The same with a new time is said only where a refresh has asked for it,
+          right ahead of its answer.
 chain     Each change of status between two states of a job has exactly one event, directly behind
           the new state, and its `previous` is the status before. `deleted` is followed by the
           empty state, and nothing else is.
@@ -73,6 +74,7 @@ class _Job:
         self.n = 0
         self.e = 0
         self.said = None  # the newest state without its time
+        self.unasked = None  # a publication that said the same again, until its reason is known
         self.before = None  # the status before the newest state
         self.expects = None  # the kind of message that has to come next
 
@@ -144,6 +146,8 @@ class Checker:
             self._order.setdefault(key, sent.position)
             leaf, name = place
             self.counts["publications"] += 1
+            if name is not None:
+                self._judge_unasked(self._jobs[name], leaf, name)
             if self._is_new(sent, leaf, self._jobs[name], earlier):
                 self._first[key] = earlier = []
                 getattr(self, f"_see_{leaf}")(sent, name)
@@ -244,8 +248,15 @@ class Checker:
         """The simulator says of a cancelled job what the answer to the command has said."""
         said = {member: value for member, value in state.items() if member != "observed_at"}
         if said == job.said and state["status"] != "cancelled":
-            self._fail("repeat", sent.at, name, f"the same was said twice: {sent.payload!r}")
+            job.unasked = sent
         job.said = said
+
+    def _judge_unasked(self, job, leaf, name):
+        """What comes behind a state that says the same again tells whether it was asked for."""
+        unasked, job.unasked = job.unasked, None
+        if unasked is not None and leaf != "result":
+            self._fail("repeat", unasked.at, name,
+                       f"the same was said twice: {unasked.payload!r}")
 
     def _see_event(self, sent, name):
         job = self._job_in(sent, name)

@@ -217,7 +217,14 @@ class Repeats(unittest.TestCase):
     def test_the_same_event_of_the_stream_taken_in_twice(self):
         self.say_all()
         self.story.state(2, "processing", 2, at=3)
-        self.assertEqual(self.story.rules(), ["repeat"])
+        self.story.state(3, "processing", 3, at=4)
+        self.assertEqual(self.story.rules()[:1], ["repeat"])
+
+    def test_a_refresh_of_what_has_not_changed(self):
+        self.say_all()
+        self.story.state(2, "processing", 2, at=3)
+        self.story.send("result", {"command": "refresh", "ok": True, "id": "c1"})
+        self.assertNotIn("repeat", self.story.rules())
 
 
 class Stream(unittest.TestCase):
