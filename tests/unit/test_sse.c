@@ -127,7 +127,7 @@ static void read_quoted(const char *text, struct buf *out)
 
 static void begin_case(struct sse_case *c, const char *name)
 {
-    snprintf(c->name, sizeof c->name, "%s", name);
+    snprintf(c->name, sizeof c->name, "%.*s", (int)sizeof c->name - 1, name);
     c->max_line = 1000;
     c->max_data = 1000;
     c->has_last_id = false;
