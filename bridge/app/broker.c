@@ -296,7 +296,7 @@ static void on_down(void *ctx, bool refused, const char *reason)
     bool was_up = broker->up_ms != 0;
     if (was_up) {
         publisher_link_down(broker->publisher);
-        broker->counters->broker_losses++;
+        broker->counters->broker_losses += !broker->finished && !broker->left_online;
         if (loop_now(broker->loop) - broker->up_ms >= HELD_MS)
             backoff_reset(&broker->backoff);
     }
