@@ -9,12 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "backoff.h"
 #include "buf.h"
 #include "config.h"
 #include "counters.h"
+#include "entropy.h"
 #include "loop.h"
 #include "mem.h"
 #include "publisher.h"
@@ -148,11 +148,8 @@ void broker_options(const struct config *config, struct mqtt_options *options)
 
 static void retry_after(struct broker *broker, bool refused, const char *reason)
 {
-    uint64_t random = 0;
-    if (getrandom(&random, sizeof random, 0) < 0)
-        random = (uint64_t)loop_now(broker->loop);
     broker->backoff.floor_ms = refused ? REFUSED_WAIT_MS : 0;
-    int64_t wait = backoff_next(&broker->backoff, random);
+    int64_t wait = backoff_next(&broker->backoff, entropy_u64());
     /* A reason is said once, not at each of a night's attempts. */
     if (strncmp(reason, broker->last_reason, sizeof broker->last_reason - 1) != 0)
         log_warn("%s: %s; next attempt in %.1f s", broker->config->mqtt.url, reason,

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <sys/random.h>
 
 #include "answer.h"
 #include "backoff.h"
@@ -16,6 +15,7 @@
 #include "clock.h"
 #include "config.h"
 #include "counters.h"
+#include "entropy.h"
 #include "http.h"
 #include "json.h"
 #include "limit.h"
@@ -255,11 +255,8 @@ static void try_again(struct command *command, const struct http_answer *http)
 {
     int64_t now = loop_now(command->owner->loop);
     int64_t asked = backoff_retry_after(http->retry_after, clock_unix_ms(), INT32_MAX);
-    uint64_t random = 0;
-    if (getrandom(&random, sizeof random, 0) < 0)
-        random = (uint64_t)now;
     command->backoff.floor_ms = asked > 0 ? asked : 0;
-    command->retry_at_ms = now + backoff_next(&command->backoff, random);
+    command->retry_at_ms = now + backoff_next(&command->backoff, entropy_u64());
     if (asked > 0 && now + asked >= command->deadline_ms)
         run_out(command, "AIVA asks to wait for longer than commands.timeout_s allows");
     else if (command->retry_at_ms < command->deadline_ms)

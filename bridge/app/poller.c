@@ -7,12 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "answer.h"
 #include "backoff.h"
 #include "clock.h"
 #include "config.h"
+#include "entropy.h"
 #include "limit.h"
 #include "loop.h"
 #include "mem.h"
@@ -143,11 +143,8 @@ static int64_t back_off(struct poller *poller, const struct http_answer *answer)
 {
     int64_t asked =
         backoff_retry_after(answer->retry_after, clock_unix_ms(), LIMIT_RETRY_AFTER_S * 1000);
-    uint64_t random = 0;
-    if (getrandom(&random, sizeof random, 0) < 0)
-        random = (uint64_t)loop_now(poller->loop);
     poller->backoff.floor_ms = asked > 0 ? asked : 0;
-    int64_t wait = backoff_next(&poller->backoff, random);
+    int64_t wait = backoff_next(&poller->backoff, entropy_u64());
     if (is_unauthorized(answer) && wait < UNAUTHORIZED_WAIT_MS)
         wait = UNAUTHORIZED_WAIT_MS;
     poller->not_before_ms = loop_now(poller->loop) + wait;

@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "backoff.h"
 #include "clock.h"
 #include "counters.h"
+#include "entropy.h"
 #include "httpstream.h"
 #include "limit.h"
 #include "loop.h"
@@ -142,10 +142,7 @@ static void go_down(
     stream->backoff.floor_ms = stream->server_retry_ms;
     if (retry_after_ms > stream->backoff.floor_ms)
         stream->backoff.floor_ms = retry_after_ms;
-    uint64_t random = 0;
-    if (getrandom(&random, sizeof random, 0) < 0)
-        random = (uint64_t)loop_now(stream->loop);
-    int64_t wait = backoff_next(&stream->backoff, random);
+    int64_t wait = backoff_next(&stream->backoff, entropy_u64());
     if (failure == STREAM_UNAUTHORIZED && wait < UNAUTHORIZED_WAIT_MS)
         wait = UNAUTHORIZED_WAIT_MS;
     timer_set(&stream->retry, loop_now(stream->loop) + wait);
