@@ -81,6 +81,7 @@ run_integration()
 {
     BRIDGE=$PWD/build/asan/aiva-mqtt-bridge \
         SIMULATOR=$PWD/build/asan/aiva-simulator PYTHONDONTWRITEBYTECODE=1 \
+        LSAN_OPTIONS=suppressions=$PWD/tests/lsan.supp:print_suppressions=0 \
         /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/integration "$@"
 }
 
