@@ -13,7 +13,8 @@ Builds the bridge and runs it. What is missing around it is started too:
   no AIVA_API_KEY and no AIVA_API_KEY_FILE   an AIVA simulator, with made-up jobs
   no MQTT_URL                                a mosquitto of its own, on a free port of this machine
 
-Then it shows the jobs live, until Ctrl-C, which stops everything it started.
+Then it shows the jobs live, until Ctrl-C, which stops everything it started. Made-up jobs at a broker
+that it did not start have topics of their own, "aiva-demo" in place of "aiva": they replace no real ones.
 
 With a key and MQTT_URL set, or with options for the bridge, it starts nothing else and becomes the
 bridge itself, in the foreground:
@@ -58,12 +59,14 @@ case "${1-}" in
     ;;
 esac
 
+# File names in the settings count from where this was called.
+caller=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
 # shellcheck source=cmake/packages.sh
 . cmake/packages.sh
 # mosquitto lives where an ordinary user's PATH does not lead.
 PATH=$PATH:/usr/local/sbin:/usr/sbin
-readonly build=build/release
+readonly build=$PWD/build/release
 readonly bridge_program=$build/aiva-mqtt-bridge simulator_program=$build/aiva-simulator
 
 with_simulator=no with_broker=no
@@ -79,7 +82,7 @@ build_all()
         targets+=(aiva-simulator)
         options=(-DBRIDGE_SIMULATOR=ON)
     fi
-    [ -x "$bridge_program" ] || say "Building the release preset into $build ..." >&2
+    [ -x "$bridge_program" ] || say "Building the release preset into build/release ..." >&2
     quietly cmake --preset release "${options[@]}" || return 1
     quietly cmake --build "$build" --target "${targets[@]}"
 }
@@ -90,6 +93,8 @@ if [ $with_simulator = yes ] || [ $with_broker = yes ]; then
 fi
 packages_need "${packages[@]}" || exit 1
 build_all || exit 1
+readonly broker_config=$PWD/config/mosquitto-demo.conf view_program=$PWD/tests/demo/watch.py
+cd "$caller" || exit 1
 
 if [ $with_simulator = no ] && [ $with_broker = no ]; then
     exec "$bridge_program" "${bridge_options[@]}"
@@ -169,7 +174,7 @@ start_broker()
     # Another program may take the port between the look and mosquitto's start: then the next one.
     for attempt in 1 2 3 4 5; do
         port=$(free_port) || return 1
-        sed "s/^listener 1883 /listener $port /" config/mosquitto-demo.conf >"$work/mosquitto.conf"
+        sed "s/^listener 1883 /listener $port /" "$broker_config" >"$work/mosquitto.conf"
         launch "$work/mosquitto.log" mosquitto -c "$work/mosquitto.conf"
         broker_pid=$!
         if await $broker_pid 5 port_open "$port"; then
@@ -246,7 +251,7 @@ start_view()
         return
     fi
     # Not through launch(): it keeps the terminal. XDG_CONFIG_HOME is where mosquitto_sub looks.
-    XDG_CONFIG_HOME=$work setpriv --pdeathsig TERM $python tests/demo/watch.py --root "$root" --publish "mosquitto_pub $client" \
+    XDG_CONFIG_HOME=$work setpriv --pdeathsig TERM $python "$view_program" --root "$root" --publish "mosquitto_pub $client" \
         --note "The bridge joins $aiva and the broker at $MQTT_URL" \
         --note "Log         $work/bridge.log" \
         --note "Watch       mosquitto_sub $client -v -t '$root/#'" \
@@ -279,7 +284,13 @@ report_end()
     fail "the live view ended"
 }
 
-[ $with_broker = no ] || start_broker
+if [ $with_broker = yes ]; then
+    start_broker
+else
+    # A simulator at a broker that may have real jobs: it must neither replace them nor push out their bridge.
+    [ $with_simulator = no ] || export MQTT_TOPIC=${MQTT_TOPIC:-aiva}-demo \
+        MQTT_CLIENT_ID=${MQTT_CLIENT_ID:-aiva-mqtt-bridge}-demo
+fi
 [ $with_simulator = no ] || start_simulator
 export MQTT_URL
 [ -z "${AIVA_URL-}" ] || export AIVA_URL

@@ -63,6 +63,7 @@ static int exit_code(const struct error *error)
 
 static int report(const struct error *error)
 {
+    fflush(stdout);
     fprintf(stderr, "aiva-mqtt-bridge: %s\n", error->text);
     return exit_code(error);
 }
