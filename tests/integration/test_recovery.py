@@ -290,9 +290,11 @@ def test_jobs_stay_while_the_upstream_is_away(world):
         assert all(message.payload for message in world.states(name))
 
 
-def test_a_reason_is_cut_between_characters(world):
+@pytest.mark.parametrize("shift", ["", "x", "xx"])
+def test_a_reason_is_cut_between_characters(world, shift):
     """A long detail of the upstream's is shortened in `upstream`, which stays valid UTF-8."""
-    world.simulator.fault("list", times=0, status=500, body=json.dumps({"detail": "€" * 500}))
+    world.simulator.fault("list", times=0, status=500,
+                          body=json.dumps({"detail": shift + "€" * 500}))
     world.bridge.start({"aiva.mode": "poll"})
     world.recorder.wait_for(lambda message: message.topic == of_bridge("upstream")
                             and "€€€".encode() in message.payload)
