@@ -77,7 +77,7 @@ struct commands {
     struct bucket bucket;
     struct command_queue queue;
     size_t calls; /* HTTP requests under way */
-    bool stopped;
+    bool stopped; /* what comes now would outlive the connection: it is refused */
     struct log_limit response_limit;
 };
 
@@ -461,6 +461,7 @@ void commands_receive(
 
 void commands_stop(struct commands *commands)
 {
+    commands->stopped = true;
     struct command *command;
     while ((command = TAILQ_FIRST(&commands->queue))) {
         /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not see TAILQ_REMOVE in run_out. */

@@ -1,5 +1,7 @@
 """A broker that loses, delays and cuts: everything arrives, in order, and nothing else suffers."""
 
+import time
+
 import pytest
 from harness.bad_broker import Answer
 from harness.topics import of_bridge, of_job
@@ -102,6 +104,51 @@ def test_a_broker_that_stops_reading(bad):
     bad.broker.thaw()
     wait_until(lambda: numbers(bad)[-1:] == [39], "the last", 60)
     assert numbers(bad) == list(range(40))
+
+
+def pause(world, name):
+    """Fills the queue, which the broker does not take, until the stream is paused."""
+    world.broker.on_publish = lambda packet: Answer.HOLD
+    emit(world, 200, name)
+    wait_until(lambda: "stream is paused" in world.bridge.output(), "the pause")
+
+
+def resume(world):
+    world.broker.on_publish = lambda packet: None
+    world.broker.release()
+
+
+def test_a_full_queue_stops_the_questions_too(bad):
+    """While the stream is paused no status and no list is asked for: the answers would have to
+    wait in memory. Afterwards the questions go on."""
+    bad.simulator.put_jobs([job(f"j{number}") for number in range(60)])
+    bad.simulator.fault("status", times=0, delay_ms=200)
+    bad.bridge.start({"mqtt.queue_limit": 10, "aiva.resync_interval_s": 1})
+    bad.wait_upstream("streaming")
+    wait_until(lambda: bad.simulator.requests("status") > 4, "a round of status calls")
+    pause(bad, "j1")
+    before = bad.simulator.requests("status"), bad.simulator.requests("list")
+    # Not a wait for something: that nothing is asked for some time is the thing itself.
+    time.sleep(1.5)
+    after = bad.simulator.requests("status"), bad.simulator.requests("list")
+    assert after == before
+    resume(bad)
+    wait_until(lambda: bad.simulator.requests("status") > after[0]
+               and bad.simulator.requests("list") > after[1], "more questions")
+
+
+def test_a_list_for_details_that_a_pause_holds_up(bad):
+    """It is wanted while the stream is paused; the lists after it remove what has vanished."""
+    bad.start([job("gone", "completed"), job("one")],
+              {"mqtt.queue_limit": 10, "aiva.list_interval_s": 1, "aiva.resync_interval_s": 2})
+    bad.simulator.set_job("new", status="queued")
+    pause(bad, "one")
+    time.sleep(1.5)
+    resume(bad)
+    bad.simulator.vanish("gone")
+    lists = bad.simulator.requests("list")
+    bad.wait_event("gone", event_type="deleted")
+    wait_until(lambda: bad.simulator.requests("list") >= lists + 2, "lists that go on")
 
 
 # --- poison

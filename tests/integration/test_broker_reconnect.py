@@ -2,12 +2,13 @@
 
 import signal
 import socket
+import threading
 import time
 
 import pytest
 from harness.bad_broker import VICTIM
 from harness.silent import Silent
-from harness.topics import of_bridge
+from harness.topics import of_bridge, of_job
 from harness.waiting import wait_until
 from harness.world import job
 from paho.mqtt import client as mqtt
@@ -123,6 +124,42 @@ def test_a_hangup_keeps_the_old_key_if_the_new_is_bad(bad, tmp_path):
                and bad.simulator.requests("stream") > 1, "a new stream")
     bad.stream_marker()
     assert bad.simulator.stats()["unauthorized"] == 0
+
+
+def test_a_hangup_while_connecting_uses_the_new_password(bad, tmp_path):
+    """The attempt with the old one is under way: a connection with the new one follows."""
+    password = tmp_path / "password"
+    password.write_text("old")
+    bad.broker.connack_delay = 0.5
+    bad.bridge.start({"mqtt.username": "user", "mqtt.password_file": str(password)})
+    bad.broker.wait_packet("CONNECT")
+    password.write_text("new")
+    bad.bridge.send(signal.SIGHUP)
+    assert bad.recorder.wait_topic(of_bridge("state")).payload == b"online"
+    assert [packet.password for packet in bad.broker.connects] == [b"old", b"new"]
+
+
+def test_a_hangup_while_the_memory_is_read(bad):
+    """What the broker has retained still comes in while the connection is closed for the new
+    one: again and again, and the bridge lives."""
+    state = '{"job_id": "j%d", "status": "completed", "observed_at": "2026-03-09T10:30:00.000Z"}'
+    for number in range(1000):
+        bad.broker.inject(of_job(f"j{number}", "state"), (state % number).encode(), retain=True)
+    left = [8]
+
+    def hang_up(pattern):
+        if left[0] and pattern == "aiva/jobs/+/state":
+            left[0] -= 1
+            threading.Timer(0.004 * left[0], bad.bridge.send, (signal.SIGHUP,)).start()
+    bad.broker.on_subscribe = hang_up
+    bad.simulator.put_jobs([job(f"j{number}", "completed") for number in range(1000)])
+    bad.bridge.start()
+    wait_until(lambda: not left[0], "all the hangups", 30)
+    wait_until(lambda: bad.simulator.stats()["streams_open"] == 1, "the stream")
+    bad.stream_marker()
+    assert len(bad.broker.connects) > 1
+    assert bad.broker.retained[of_bridge("state")].payload == b"online"
+    assert not bad.events("j0")
 
 
 def test_a_hangup_says_offline_or_online(bad):

@@ -381,3 +381,44 @@ def test_many_commands_at_once(world):
     world.command_marker()
     assert all(len(world.results(name)) == 1 for name in names)
     assert world.simulator.requests("delete") == len(names)
+
+
+def test_a_refresh_says_the_state_again(shared):
+    """Also where nothing has changed: with a new `observed_at`, before the answer."""
+    name = shared.create("processing")
+    assert shared.command(name, "refresh")["ok"]
+    before = shared.states(name)[-1].json
+    since = shared.recorder.mark()
+    assert shared.command(name, "refresh")["ok"]
+    after = [one.json for one in shared.states(name, since)]
+    assert len(after) == 1
+    assert after[0].pop("observed_at") > before.pop("observed_at")
+    assert after[0] == before
+
+
+@pytest.mark.parametrize("shift", ["", "x", "xx"])
+def test_a_detail_is_cut_between_characters(world, shift):
+    """A long detail of the upstream's is shortened, and is valid UTF-8 all the same."""
+    world.start([job("one")], SHORT)
+    world.simulator.fault("status", times=0, status=503,
+                          body=json.dumps({"detail": shift + "€" * 500}))
+    assert "€€€" in world.command("one", "refresh")["detail"]
+    world.recorder.assert_well_formed()
+
+
+def test_the_time_limit_holds_where_all_places_are_taken(world):
+    """A command that waits for its next try is answered in time, although other commands have
+    taken all the places meanwhile."""
+    others = [f"o{number}" for number in range(20)]
+    world.start([job(name) for name in ("one", *others)],
+                {"commands.timeout_s": 3, "commands.burst": 100, "commands.rate_per_s": 100})
+    world.simulator.fault("cancel", status=429, retry_after="2")
+    world.simulator.fault("cancel", times=0, stall=True)
+    begin = time.monotonic()
+    since = world.send_command("one", "cancel")
+    # Shortly before the next try, so that their own limits end long after that of the first.
+    wait_until(lambda: time.monotonic() - begin > 1.5, "most of Retry-After")
+    for name in others:
+        world.send_command(name, "cancel")
+    answer = world.recorder.wait_topic(of_job("one", "result"), since).json
+    assert answer["error"] == "timeout" and answer["duration_ms"] <= 3500

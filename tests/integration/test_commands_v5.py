@@ -68,6 +68,20 @@ def test_nobody_speaks_in_the_bridges_name(shared, topic):
     assert len(shared.bridge.output()) > before
 
 
+def test_a_response_topic_of_too_many_levels_is_refused(shared):
+    """mosquitto ends the connection for more than 200 levels: the answer goes to `result` alone,
+    and the connection stays."""
+    name = shared.create("processing")
+    topic = "x/" * 250 + "y"
+    online = len(shared.recorder.select(of_bridge("state")))
+    since = shared.send_command(name, "refresh", response_topic=topic)
+    assert shared.recorder.wait_topic(of_job(name, "result"), since).json["ok"]
+    shared.command_marker()
+    assert not shared.recorder.select(topic, since)
+    assert len(shared.recorder.select(of_bridge("state"))) == online
+    assert shared.bridge.output().count("connected (MQTT") == 1
+
+
 def test_the_configured_names_are_protected(world):
     """Root and discovery prefix are those of the configuration."""
     world.simulator.put_jobs([{"job_id": "one", "status": "processing"}])

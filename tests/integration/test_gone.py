@@ -148,3 +148,21 @@ def test_finished_jobs_can_be_cleared_after_hours(world):
     found = world.retained("aiva/jobs/#")
     assert of_job("young", "state") in found and of_job("going", "state") in found
     assert not world.events("old")
+
+
+def test_a_restart_announces_no_expired_job(world):
+    """What `jobs.keep_finished_h` has cleared is still in the list: it is no news, and stays
+    cleared."""
+    config = {"jobs.keep_finished_h": 1}
+    world.simulator.put_jobs([job("old", "completed", completed_at="2026-03-09T10:45:00Z"),
+                              job("going")])
+    world.bridge.start(config)
+    world.wait_state("going")
+    world.stream_marker()
+    world.bridge.stop()
+    since = world.recorder.mark()
+    world.start(config=config)
+    world.stream_marker()
+    assert not world.events("old")
+    assert not any(message.payload for message in world.states("old", since))
+    assert of_job("old", "state") not in world.retained("aiva/jobs/#")

@@ -7,7 +7,7 @@ import time
 import pytest
 from harness.proxy import Proxy
 from harness.raw import raw_member
-from harness.recorder import Recorder, retained
+from harness.recorder import Message, Recorder, assert_well_formed, retained
 from harness.simulator import KEY
 from harness.waiting import wait_until
 from harness.world import job
@@ -154,3 +154,32 @@ def test_much_can_be_written_into_a_stream(world):
         world.simulator.raw(b"x" * (4 * 1024 * 1024))
     wait_until(lambda: len(listener.data) >= 20 * 1024 * 1024, "20 MiB", 20)
     assert time.monotonic() - begun < 20
+
+
+@pytest.mark.parametrize("topic, payload, good", [
+    ("aiva/jobs/one/state", b'{"n": 1e400}', True), ("aiva/jobs/one/state", b"", True),
+    ("aiva/jobs/one/state", b'{"n": NaN}', False), ("lab/aiva/jobs/one/event", b'{"a"', False),
+    ("aiva/jobs/one/result", b'{"detail": "\xe2\x82"}', False),
+    ("aiva/bridge/upstream", b'"\xff"', False), ("aiva/bridge/state", b"online", True),
+    ("aiva/bridge/state", b"\xff", False), ("a/b", b"\xff", True)])
+def test_the_recorder_judges_what_the_bridge_says(topic, payload, good):
+    """UTF-8, and JSON where it says so; other topics are nobody's business."""
+    message = Message(0, topic, payload, 1, False)
+    if good:
+        assert_well_formed(message)
+    else:
+        with pytest.raises(AssertionError, match=topic):
+            assert_well_formed(message)
+
+
+def test_the_recorder_does_not_judge_what_the_test_wrote(world):
+    """Rubbish of the test's own is its affair; that of somebody else is found."""
+    topic = "aiva/jobs/one/state"
+    world.recorder.publish(topic, b"\xff")
+    world.recorder.wait_topic(topic)
+    world.recorder.assert_well_formed()
+    with Recorder(world.broker) as other:
+        world.recorder.publish(topic, b"\xff")
+        other.wait_topic(topic)
+        with pytest.raises(AssertionError, match=topic):
+            other.assert_well_formed()

@@ -1,10 +1,12 @@
 """Losses and restarts on either side, and what the bridge says and does about them."""
 
+import json
 import re
 import signal
 import time
 
 import pytest
+from harness.rawserver import RawServer
 from harness.simulator import KEY
 from harness.topics import of_bridge, of_job
 from harness.waiting import wait_until
@@ -54,6 +56,17 @@ def test_the_last_event_id_is_sent(world):
     world.simulator.cut()
     wait_streams(world, 2)
     assert world.simulator.stats()["last_event_id"] == "é 72"
+
+
+def test_an_event_id_that_cannot_stand_in_a_header(world):
+    """It is not sent back, and the stream is opened again all the same."""
+    world.start([job("one")])
+    world.simulator.raw(b'id: x\ty\ndata: {"job_id":"one","status":"queued"}\n\n')
+    world.wait_state("one", status="queued")
+    world.simulator.cut()
+    wait_streams(world, 2)
+    world.stream_marker()
+    assert world.simulator.stats()["last_event_id"] is None
 
 
 def test_no_event_id_where_none_was_seen(world):
@@ -181,6 +194,22 @@ def test_resync_while_streaming(world):
     assert world.simulator.requests("stream") == 1
 
 
+def test_a_cut_during_a_list_for_details(world):
+    """A list that only adds was under way when the stream was cut: the list after the reconnect
+    removes what has vanished, and lists go on coming."""
+    world.start([job("gone", "completed"), job("one")],
+                {"aiva.list_interval_s": 1, "aiva.resync_interval_s": 2})
+    world.simulator.fault("list", delay_ms=3000)
+    lists = world.simulator.requests("list")
+    world.simulator.set_job("new", status="queued")
+    wait_until(lambda: world.simulator.requests("list") > lists, "the list for details")
+    world.simulator.cut()
+    world.simulator.clear_faults()
+    world.simulator.vanish("gone")
+    assert world.wait_event("gone").json["event_type"] == "deleted"
+    wait_until(lambda: world.simulator.requests("list") >= lists + 3, "the next resync")
+
+
 def test_the_stream_waits_as_long_as_it_is_told(world):
     """Retry-After of a refused stream is honoured."""
     world.simulator.fault("stream", status=503, retry_after="2")
@@ -189,6 +218,21 @@ def test_the_stream_waits_as_long_as_it_is_told(world):
     first, second = [line["at_ms"] for line in world.simulator.stats()["log"]
                      if line["kind"] == "stream"]
     assert second - first >= 1900
+
+
+def test_the_list_waits_as_long_as_it_is_told(world):
+    """Retry-After of a refused list is honoured, whatever makes a list desirable meanwhile."""
+    world.simulator.put_jobs([job("one")])
+    world.bridge.start({"aiva.mode": "poll", "aiva.list_interval_s": 1})
+    world.wait_upstream("polling")
+    world.simulator.fault("list", status=429, retry_after="7")
+    lists = world.simulator.requests("list")
+    wait_until(lambda: world.simulator.requests("list") > lists, "the refused list")
+    assert world.command("unknown", "refresh")["error"] == "not_found"
+    wait_until(lambda: world.simulator.requests("list") > lists + 1, "the next list")
+    refused, after = [line["at_ms"] for line in world.simulator.stats()["log"]
+                      if line["kind"] == "list"][lists:lists + 2]
+    assert after - refused >= 6900
 
 
 # --- refusals
@@ -247,6 +291,28 @@ def test_jobs_stay_while_the_upstream_is_away(world):
     for name in ("one", "two"):
         assert not world.events(name)
         assert all(message.payload for message in world.states(name))
+
+
+@pytest.mark.parametrize("shift", ["", "x", "xx"])
+def test_a_reason_is_cut_between_characters(world, shift):
+    """A long detail of the upstream's is shortened in `upstream`, which stays valid UTF-8."""
+    world.simulator.fault("list", times=0, status=500,
+                          body=json.dumps({"detail": shift + "€" * 500}))
+    world.bridge.start({"aiva.mode": "poll"})
+    world.recorder.wait_for(lambda message: message.topic == of_bridge("upstream")
+                            and "€€€".encode() in message.payload)
+    world.recorder.assert_well_formed()
+
+
+def test_a_reason_that_is_not_utf8(world):
+    """What a server says in bytes of its own comes out as valid UTF-8."""
+    with RawServer(b"HTTP/1.1 200 OK\r\nContent-Type: text/caf\xe9\r\n"
+                   b"Content-Length: 2\r\nConnection: close\r\n\r\n[]") as server:
+        world.bridge.start({"aiva.url": server.url})
+        world.recorder.wait_for(lambda message: message.topic == of_bridge("upstream")
+                                and b"text/caf" in message.payload)
+        world.bridge.stop()
+    world.recorder.assert_well_formed()
 
 
 # --- restarts of the bridge
@@ -342,14 +408,20 @@ def test_a_broker_that_forgot_gets_everything_again(world):
     assert not [message for message in world.recorder.messages if message.topic.endswith("/event")]
 
 
-def test_a_broker_that_went_back_in_time(make_world):
+@pytest.mark.parametrize("way", ["vanished", "deleted"])
+def test_a_broker_that_went_back_in_time(make_world, way):
     """It crashed and shows what it had saved before a job went: the job's topic is cleared again,
     and nothing else is said of it."""
     world = make_world(broker={"persistence": True})
     world.start([job("gone", "completed"), job("one", "completed")])
     world.broker.restart()
-    world.simulator.vanish("gone")
-    world.simulator.cut()
+    if way == "deleted":
+        wait_until(lambda: texts(world, of_bridge("state"))[-1] == "online", "online")
+        world.command_marker()
+        assert world.command("gone", "delete")["ok"]
+    else:
+        world.simulator.vanish("gone")
+        world.simulator.cut()
     world.recorder.wait_for(lambda message: message.topic == of_job("gone", "state")
                             and not message.payload)
     world.recorder.close()

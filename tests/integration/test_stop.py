@@ -201,3 +201,73 @@ def test_a_hanging_look_up_stops_nothing_else(bad, slow_dns):
     begin = time.monotonic()
     assert bad.command("one", "unknown")["error"] == "bad_topic"
     assert time.monotonic() - begin < 3
+
+
+def numbered(world, count):
+    for number in range(count):
+        world.simulator.emit({"job_id": "one", "status": "processing", "n": number})
+
+
+def test_a_backlog_that_the_broker_does_not_take(bad):
+    """More waits than may be unacknowledged: the end leaves `offline`, and not what was before."""
+    bad.start([job("one")])
+    bad.broker.on_publish = lambda packet: Answer.LOST
+    numbered(bad, 300)
+    wait_until(lambda: bad.broker.session.unanswered, "publications that are not acknowledged")
+    stop(bad)
+    assert_offline(bad)
+
+
+@pytest.mark.parametrize("moment", ["at once", "closed", "connecting"])
+def test_a_stop_right_after_a_hangup(bad, moment):
+    """The connection that was closed in order took its last will along: `offline` is said."""
+    bad.start([job("one")])
+    bad.broker.connack_delay = 0.3
+    bad.bridge.send(signal.SIGHUP)
+    if moment == "closed":
+        bad.broker.wait_packet("DISCONNECT")
+    elif moment == "connecting":
+        bad.broker.wait_packet("CONNECT", count=2)
+    stop(bad)
+    assert_offline(bad)
+
+
+def test_a_command_during_the_stop_is_answered(bad):
+    """Publications still wait when it comes: it gets its answer, before `offline`."""
+    bad.start([job("one")])
+    bad.broker.on_publish = lambda packet: Answer.HOLD
+    numbered(bad, 50)
+    wait_until(lambda: bad.broker.session.held, "publications that are not acknowledged")
+    bad.bridge.begin_stop()
+    wait_log(bad, "SIGTERM: stopping")
+    since = bad.send_command("one", "refresh")
+    bad.broker.on_publish = lambda packet: None
+    bad.broker.release()
+    answer = bad.recorder.wait_topic(of_job("one", "result"), since)
+    bad.bridge.wait_end()
+    assert answer.json["error"] == "timeout" and "stopped" in answer.json["detail"]
+    assert answer.position < bad.recorder.last(of_bridge("state")).position
+    assert_offline(bad)
+
+
+def test_a_stop_in_the_middle_of_the_first_fill(bad):
+    """The second start finds jobs that the first did not get to: they are merely found, no news."""
+    names = [f"j{number}" for number in range(1000)]
+    bad.simulator.put_jobs([job(name, "completed") for name in names])
+    bad.broker.on_publish = lambda packet: \
+        Answer.LOST if len(bad.broker.retained) > 200 else None
+    bad.bridge.start()
+    wait_until(lambda: len(bad.broker.retained) > 200, "some of the jobs")
+    bad.bridge.send(signal.SIGTERM)
+    wait_log(bad, "SIGTERM: stopping")
+    stop(bad)
+    assert len(bad.broker.retained) < len(names)
+    bad.broker.on_publish = lambda packet: None
+    since = bad.recorder.mark()
+    bad.bridge.start()
+    bad.wait_upstream("streaming", since)
+    wait_until(lambda: all(of_job(name, "state") in bad.broker.retained for name in names), "all")
+    marker = bad.stream_marker()
+    events = {message.topic for message in bad.recorder.messages
+              if message.topic.endswith("/event")}
+    assert events == {of_job(marker, "event")}

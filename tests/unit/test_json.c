@@ -414,6 +414,34 @@ static void test_json_writes_strings_that_it_reads_back(void **state)
     buf_clear(&read);
 }
 
+static void test_json_writes_no_bytes_that_are_not_utf8(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *written;
+    } cases[] = {
+        {"caf\xe9", "\"caf\xef\xbf\xbd\""},
+        {"\xe9", "\"\xef\xbf\xbd\""},
+        {"a\xffz", "\"a\xef\xbf\xbdz\""},
+        {"a\xff\"\n", "\"a\xef\xbf\xbd\\\"\\u000a\""},
+        /* A character that was cut: each of its bytes is replaced. */
+        {"10 \xe2\x82", "\"10 \xef\xbf\xbd\xef\xbf\xbd\""},
+        /* A surrogate, and more bytes than a character needs. */
+        {"\xed\xa0\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},
+        {"\xc0\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\""},
+        {"\xe2\x82\xac \xf0\x9f\xa7\xac", "\"\xe2\x82\xac \xf0\x9f\xa7\xac\""},
+    };
+    struct buf written;
+    buf_init(&written, 256);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        buf_reset(&written);
+        json_append_string(&written, cases[i].text, strlen(cases[i].text));
+        assert_string_equal(written.data, cases[i].written);
+    }
+    buf_clear(&written);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -432,6 +460,7 @@ int main(void)
         cmocka_unit_test(test_json_array_tells_where_it_breaks),
         cmocka_unit_test(test_json_decodes_strings),
         cmocka_unit_test(test_json_writes_strings_that_it_reads_back),
+        cmocka_unit_test(test_json_writes_no_bytes_that_are_not_utf8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -154,6 +154,18 @@ static void test_topic_lets_nobody_speak_in_the_bridges_name(void **state)
     assert_false(topic_response_is_allowed("aiva", "homeassistant", "ha/birth", "a\0b", 3));
 }
 
+static void test_topic_takes_a_response_topic_of_200_levels_and_no_more(void **state)
+{
+    (void)state;
+    /* "x/x/…/x" */
+    char topic[401];
+    for (size_t i = 0; i < sizeof topic; i++)
+        topic[i] = i % 2 == 0 ? 'x' : '/';
+    assert_true(topic_response_is_allowed("aiva", "homeassistant", "ha/birth", topic, 399));
+    assert_false(topic_response_is_allowed("aiva", "homeassistant", "ha/birth", topic, 400));
+    assert_false(topic_response_is_allowed("aiva", "homeassistant", "ha/birth", topic, 401));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +174,7 @@ int main(void)
         cmocka_unit_test(test_topic_refuses_broken_escapes),
         cmocka_unit_test(test_topic_recognises_what_comes_in),
         cmocka_unit_test(test_topic_lets_nobody_speak_in_the_bridges_name),
+        cmocka_unit_test(test_topic_takes_a_response_topic_of_200_levels_and_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

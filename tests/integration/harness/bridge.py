@@ -57,9 +57,18 @@ class Bridge(Program):
 
     def stop(self, number=signal.SIGTERM, code=0):
         """An orderly stop: the exit code is asserted."""
+        self.begin_stop(number)
+        self.wait_end(code)
+
+    def begin_stop(self, number=signal.SIGTERM):
+        """Asks for an orderly stop; from now on the bridge may end."""
         self.assert_alive()
         self._wanted = False
-        found = self.end(number)
+        self.send(number)
+
+    def wait_end(self, code=0):
+        """Waits for the end that was asked for, without asking again."""
+        found = self.end(0)
         assert found == code, f"the bridge ended with {found}, expected {code}\n{self.tail()}"
 
     def kill(self):

@@ -1,6 +1,7 @@
 """An MQTT 5 client that keeps every message it sees, with all that came with it."""
 
 import json
+import re
 import threading
 import time
 import uuid
@@ -14,6 +15,28 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from .waiting import PATIENCE, wait_until
 
 MARKER = "test-marker/"
+JSON_TOPIC = re.compile(r"(.+/)?(bridge/(info|upstream|jobs|result)|jobs/[^/]+/(state|event|result))")
+TEXT_TOPIC = re.compile(r"(.+/)?bridge/state")
+
+
+def refuse_constant(name):
+    """NaN and Infinity are Python's, not JSON's."""
+    raise ValueError(f"{name} is not JSON")
+
+
+def assert_well_formed(message):
+    """What the bridge says is UTF-8, and JSON where it says so."""
+    is_json = JSON_TOPIC.fullmatch(message.topic)
+    if not message.payload or not (is_json or TEXT_TOPIC.fullmatch(message.topic)):
+        return
+    try:
+        text = message.payload.decode("utf-8")
+        if is_json:
+            # Numbers stay text: they may be larger than Python would take.
+            json.loads(text, parse_int=str, parse_float=str, parse_constant=refuse_constant)
+    except ValueError as error:
+        raise AssertionError(
+            f"{message.topic}: {error}: {message.payload[-300:]!r}") from error
 
 
 @dataclass(frozen=True)
@@ -53,6 +76,7 @@ class Recorder:
 
     def __init__(self, broker, filters=("#",), client_id=None, keep_session=False, qos=2):
         self.messages = []
+        self.written = set()
         self.guard = lambda: None
         self._changed = threading.Condition()
         self._subscribed = threading.Event()
@@ -98,6 +122,12 @@ class Recorder:
                 len(self.messages), message.topic, message.payload, message.qos,
                 bool(message.retain), message.properties, time.monotonic()))
             self._changed.notify_all()
+
+    def assert_well_formed(self):
+        """All that came on the bridge's own topics, where the test itself did not write."""
+        for message in self.messages:
+            if message.topic not in self.written:
+                assert_well_formed(message)
 
     def mark(self):
         """The present end of the record, for `since`."""
@@ -162,6 +192,7 @@ class Recorder:
     def publish(self, topic, payload=b"", retain=False, qos=1, response_topic=None,
                 correlation=None):
         """Publishes and waits until the broker has it."""
+        self.written.add(topic)
         properties = Properties(PacketTypes.PUBLISH)
         if response_topic is not None:
             properties.ResponseTopic = response_topic

@@ -49,9 +49,14 @@ class World:
 
     def record(self, **options):
         """Begins a new record."""
+        written = set()
         if self.recorder is not None:
             self.recorder.close()
+            self.recorder.assert_well_formed()
+            # What a test has left retained comes again.
+            written = self.recorder.written
         self.recorder = Recorder(self.broker, **options)
+        self.recorder.written |= written
         self.recorder.guard = self.bridge.assert_alive
 
     def close(self):
@@ -66,6 +71,8 @@ class World:
                 self.simulator.end()
             if self.broker.running:
                 self.broker.kill()
+        if self.recorder is not None and self.bridge.process is not None:
+            self.recorder.assert_well_formed()
 
     def start(self, jobs=(), config=None, env=None):
         """Starts the bridge with these jobs upstream; returns when it has published them."""

@@ -1,0 +1,36 @@
+"""A TCP server that gives everybody the same bytes."""
+
+import contextlib
+import socket
+import threading
+
+
+class RawServer:
+    """Answers each request, whatever it is, with bytes that no decent server would send."""
+
+    def __init__(self, answer):
+        self._answer = answer
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                one, _ = self._listener.accept()
+            except OSError:
+                return
+            with one, contextlib.suppress(OSError):
+                one.recv(65536)
+                one.sendall(self._answer)
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
