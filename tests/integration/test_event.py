@@ -103,8 +103,9 @@ def test_changes_that_the_list_tells(world):
     world.simulator.put_jobs([job("changed", "completed"), job("same", "completed"),
                               job("fresh", "completed")])
     told = {name: world.wait_event(name).json for name in ("changed", "gone", "fresh")}
-    assert shown(told["changed"], "previous", "event_type", "source") == (
-        "queued", "completed", "list")
+    # An unfinished job's own status call may be ahead of the list.
+    assert shown(told["changed"], "previous", "event_type") == ("queued", "completed")
+    assert told["changed"]["source"] in ("list", "poll")
     assert shown(told["gone"], "previous", "event_type", "source") == (
         "completed", "deleted", "list")
     assert shown(told["fresh"], "previous", "event_type", "source") == (None, "completed", "list")
