@@ -17,7 +17,7 @@ RUN cmake --preset release \
 
 FROM debian:bookworm-slim AS runtime
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates libcjson1 libcurl4 libpaho-mqtt1.3 \
+    && apt-get install -y --no-install-recommends ca-certificates libcjson1 libcurl4 libssl3 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin aiva
 

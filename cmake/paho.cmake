@@ -1,0 +1,52 @@
+# The MQTT library, as the target `paho`.
+#
+# BRIDGE_PAHO=lean    Debian's static library without its debugging aids, see bridge/io/paho/lean.c:
+#                     a quarter of the processor time a message
+# BRIDGE_PAHO=shared  Debian's shared library as it is: its security updates reach the bridge without
+#                     a new build
+# BRIDGE_PAHO=auto    lean where the static library is the one that is known, shared elsewhere
+set(BRIDGE_PAHO auto CACHE STRING "The MQTT library: lean, shared or auto")
+set_property(CACHE BRIDGE_PAHO PROPERTY STRINGS auto lean shared)
+
+find_library(PAHO_MQTT3AS paho-mqtt3as REQUIRED)
+find_library(PAHO_MQTT3AS_STATIC libpaho-mqtt3as.a)
+
+# What the two object files define. Others than these, and lean.c does not fit.
+set(PAHO_AIDS
+  HeapDump HeapDumpString Heap_findItem Heap_get_info Heap_initialize Heap_terminate Heap_unlink
+  StackTrace_entry StackTrace_exit StackTrace_get StackTrace_printStack myfree mymalloc myrealloc
+  setStack)
+
+function(paho_read_aids archive result)
+  execute_process(
+    COMMAND ${CMAKE_NM} --extern-only --defined-only --print-file-name ${archive}
+    OUTPUT_VARIABLE symbols ERROR_QUIET)
+  string(REGEX MATCHALL ":(Heap|StackTrace)\\.c\\.o:[^\n]*" lines "${symbols}")
+  list(TRANSFORM lines REPLACE ".* T " "")
+  list(SORT lines COMPARE STRING)
+  set(${result} "${lines}" PARENT_SCOPE)
+endfunction()
+
+set(PAHO_KIND shared)
+if(PAHO_MQTT3AS_STATIC AND NOT BRIDGE_PAHO STREQUAL shared)
+  paho_read_aids(${PAHO_MQTT3AS_STATIC} aids)
+  if(aids STREQUAL "${PAHO_AIDS}")
+    set(PAHO_KIND lean)
+  endif()
+endif()
+if(BRIDGE_PAHO STREQUAL lean AND NOT PAHO_KIND STREQUAL lean)
+  message(FATAL_ERROR "BRIDGE_PAHO=lean: libpaho-mqtt3as.a is missing, or not that of paho-mqtt-c 1.3.12")
+endif()
+
+add_library(paho INTERFACE)
+if(PAHO_KIND STREQUAL lean)
+  find_package(OpenSSL REQUIRED)
+  # As an object file it comes before the library, whose own is then never looked at.
+  add_library(paho_lean OBJECT bridge/io/paho/lean.c)
+  target_link_libraries(paho_lean PRIVATE base)
+  target_link_libraries(paho INTERFACE
+    $<TARGET_OBJECTS:paho_lean> ${PAHO_MQTT3AS_STATIC} OpenSSL::SSL OpenSSL::Crypto)
+else()
+  target_link_libraries(paho INTERFACE ${PAHO_MQTT3AS})
+endif()
+message(STATUS "MQTT library: ${PAHO_KIND}")

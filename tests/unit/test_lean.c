@@ -1,0 +1,116 @@
+/* The memory that the MQTT library asks for, where bridge/io/paho/lean.c hands it out. */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../../bridge/io/paho/lean.h"
+
+static char file[] = "test";
+
+static void test_lean_does_not_free_twice(void **state)
+{
+    (void)state;
+    char *first = mymalloc(file, 1, 40);
+    assert_non_null(first);
+    myfree(file, 1, first);
+    myfree(file, 1, first);
+    /* The address is not given to the next one, whom a further time would then hit. */
+    char *second = mymalloc(file, 1, 40);
+    assert_ptr_not_equal(second, first);
+    myfree(file, 1, first);
+    memset(second, 'x', 40);
+    myfree(file, 1, second);
+}
+
+static void test_lean_leaves_memory_of_others_alone(void **state)
+{
+    (void)state;
+    char *own = malloc(8);
+    assert_non_null(own);
+    myfree(file, 1, own);
+    memset(own, 'x', 8);
+    assert_null(myrealloc(file, 1, own, 16));
+    free(own);
+    myfree(file, 1, NULL);
+}
+
+static void test_lean_keeps_contents_when_a_block_grows(void **state)
+{
+    (void)state;
+    char *block = mymalloc(file, 1, 4);
+    memcpy(block, "abc", 4);
+    block = myrealloc(file, 1, block, 100000);
+    assert_string_equal(block, "abc");
+    block = myrealloc(file, 1, block, 0);
+    assert_non_null(block);
+    myfree(file, 1, block);
+}
+
+/* More blocks than the set has room for at first, freed in an order that leaves gaps. */
+static void test_lean_finds_every_block_among_many(void **state)
+{
+    enum { BLOCKS = 20000 };
+    static char *blocks[BLOCKS];
+    (void)state;
+    for (size_t i = 0; i < BLOCKS; i++)
+        blocks[i] = mymalloc(file, 1, 1 + i % 64);
+    for (size_t step = 0; step < 3; step++)
+        for (size_t i = step; i < BLOCKS; i += 3) {
+            char *grown = myrealloc(file, 1, blocks[i], 80);
+            assert_non_null(grown);
+            myfree(file, 1, grown);
+        }
+    for (size_t i = 0; i < BLOCKS; i++)
+        assert_null(myrealloc(file, 1, blocks[i], 80));
+}
+
+/* LeakSanitizer would find the blocks otherwise. */
+static void test_lean_frees_what_the_library_forgot(void **state)
+{
+    (void)state;
+    void *forgotten = mymalloc(file, 1, 100);
+    assert_non_null(forgotten);
+    assert_int_equal(Heap_initialize(), 0);
+    assert_null(myrealloc(file, 1, forgotten, 10));
+}
+
+static void *allocate_and_free(void *ctx)
+{
+    (void)ctx;
+    for (int i = 0; i < 20000; i++) {
+        char *block = mymalloc(file, 1, 24);
+        memset(block, i & 0x7F, 24);
+        block = myrealloc(file, 1, block, 48);
+        myfree(file, 1, block);
+    }
+    return NULL;
+}
+
+static void test_lean_serves_several_threads(void **state)
+{
+    pthread_t threads[3];
+    (void)state;
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, allocate_and_free, NULL), 0);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lean_does_not_free_twice),
+        cmocka_unit_test(test_lean_leaves_memory_of_others_alone),
+        cmocka_unit_test(test_lean_keeps_contents_when_a_block_grows),
+        cmocka_unit_test(test_lean_finds_every_block_among_many),
+        cmocka_unit_test(test_lean_frees_what_the_library_forgot),
+        cmocka_unit_test(test_lean_serves_several_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
