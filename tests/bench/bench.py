@@ -49,6 +49,7 @@ def make_bridges(options):
 def make_contenders(options):
     found = make_bridges(options)
     found += [contenders.Raw("raw publisher", 5), contenders.Raw("raw publisher, 3.1.1", 3)]
+    found += contenders.peers(TOOLS / "peers")
     if options.who:
         wanted = options.who.split(",")
         unknown = set(wanted) - {contender.name for contender in found}

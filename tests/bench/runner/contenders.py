@@ -2,6 +2,8 @@
 
 import json
 
+from .processes import free_port
+
 
 class Contender:
     """`reads`: it reads the firehose's stream; the raw publisher does not."""
@@ -66,5 +68,17 @@ class Peer(Contender):
             "MQTT_URL": f"mqtt://127.0.0.1:{rig.mqtt_port}",
             "MQTT_HOST": "127.0.0.1",
             "MQTT_PORT": str(rig.mqtt_port),
+            "NODERED_PORT": str(free_port()),
         }
         return self.words, env
+
+
+def peers(folder):
+    """The peers, as run.sh has laid them in the folder."""
+    return [
+        Peer("Node eventsource", ["node", folder / "node-eventsource/bridge.js"]),
+        Peer("Node fetch", ["node", folder / "node-fetch/bridge.js"]),
+        Peer("Node-RED", [folder / "nodered/run.sh"]),
+        Peer("Python", ["/usr/bin/python3", folder / "python/bridge.py"]),
+        Peer("shell", [folder / "shell/bridge.sh"]),
+    ]

@@ -4,6 +4,7 @@ import os
 import re
 import select
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -13,6 +14,12 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 class Failure(Exception):
     """A run that measured nothing; the text says why."""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def read_proc(path):

@@ -8,18 +8,12 @@ import time
 import urllib.request
 from pathlib import Path
 
-from .processes import Failure, Process, cpu_seconds, peak_mb, wait_until
+from .processes import Failure, Process, cpu_seconds, free_port, peak_mb, wait_until
 
 MOSQUITTO_CONF = """listener {port} 127.0.0.1
 allow_anonymous true
 persistence false
 """
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Rig:

@@ -145,22 +145,32 @@ static bool ends_with(const char *topic, size_t length, const char *tail)
     return length >= tail_length && memcmp(topic + length - tail_length, tail, tail_length) == 0;
 }
 
+/* The job whose id stands in the text, at the end of the pattern; -1: none. */
+static int64_t find_job(const char *text, size_t length, const char *pattern)
+{
+    const char *at = memmem(text, length, pattern, strlen(pattern));
+
+    if (at == NULL)
+        return -1;
+    at += strlen(pattern) - strlen("job_");
+    return work_job_at(at, length - (size_t)(at - text));
+}
+
 void measure_take(struct measure *measure, const char *topic, size_t topic_length,
     const char *payload, size_t length, uint64_t now_ns)
 {
     static const char seq_name[] = "\"seq\":", t_name[] = "\"t\":";
-    const char *id = memmem(topic, topic_length, "/job_", 5);
     uint64_t seq, made_ns;
     int64_t job;
 
     measure->publications++;
-    if (id == NULL)
-        return;
     if (ends_with(topic, topic_length, "/event"))
         measure->job_events++;
-    if (!ends_with(topic, topic_length, "/state"))
+    if (!ends_with(topic, topic_length, "/state") || ends_with(topic, topic_length, "bridge/state"))
         return;
-    job = work_job_at(id + 1, topic_length - (size_t)(id + 1 - topic));
+    job = find_job(topic, topic_length, "/job_");
+    if (job < 0)
+        job = find_job(payload, length, "\"job_id\": \"job_");
     if (job < 0 || (uint64_t)job >= measure->jobs) {
         measure->unexpected++;
     } else if (length == 0) {

@@ -14,7 +14,7 @@
 #include "rig.h"
 #include "wire.h"
 
-enum { BUFFER = 1 << 20, FILTERS = 2 };
+enum { BUFFER = 1 << 20, FILTERS = 3 };
 
 static struct {
     long port;
@@ -54,13 +54,14 @@ static void flush(void)
 
 static void subscribe(void)
 {
-    static const char *const leaves[FILTERS] = {"state", "event"};
+    /* The last is for who cannot give each job a topic of its own. */
+    static const char *const tails[FILTERS] = {"+/state", "+/event", "state"};
     struct buf filter;
 
     buf_init(&filter, 1024);
     for (unsigned i = 0; i < FILTERS; i++) {
         buf_reset(&filter);
-        buf_printf(&filter, "%s/jobs/+/%s", options.root, leaves[i]);
+        buf_printf(&filter, "%s/jobs/%s", options.root, tails[i]);
         wire_put_subscribe(&sink.out, true, (uint16_t)(i + 1), filter.data);
     }
     buf_clear(&filter);
