@@ -27,6 +27,8 @@ def parse():
     parser.add_argument("--who", metavar="NAME,...", help="only these contenders")
     parser.add_argument("--events", type=int, metavar="N", help="events of a run flat out (200000)")
     parser.add_argument("--steady-s", type=int, metavar="S", help="length of a steady run (20)")
+    parser.add_argument("--listed", type=int, metavar="N", help="jobs at a start (100000)")
+    parser.add_argument("--idle-s", type=int, metavar="S", help="length of an idle run (30)")
     parser.add_argument("--output", type=Path, default=BUILD / "bench/result.json", metavar="FILE",
                         help="where the figures go as JSON")
     parser.add_argument("--list", action="store_true", help="names of scenarios and contenders")
@@ -35,6 +37,8 @@ def parse():
         options.rounds = 1
     options.events = options.events or (40000 if options.quick else 200000)
     options.steady_s = options.steady_s or (5 if options.quick else 20)
+    options.listed = options.listed or (20000 if options.quick else 100000)
+    options.idle_s = options.idle_s or (10 if options.quick else 30)
     return options
 
 
@@ -48,7 +52,7 @@ def make_bridges(options):
 
 def make_contenders(options):
     found = make_bridges(options)
-    found += [contenders.Raw("raw publisher", 5), contenders.Raw("raw publisher, 3.1.1", 3)]
+    found += [contenders.Raw("raw publisher", 5), contenders.Raw("raw publisher 3.1.1", 3)]
     found += contenders.peers(TOOLS / "peers")
     if options.who:
         wanted = options.who.split(",")
@@ -83,7 +87,8 @@ def run_once(scenario, contender, label):
 
 def run_all(options, found, chosen):
     result = {"options": {"rounds": options.rounds, "events": options.events,
-                          "steady_s": options.steady_s, "jobs": scenarios.JOBS},
+                          "steady_s": options.steady_s, "listed": options.listed,
+                          "idle_s": options.idle_s, "jobs": scenarios.JOBS},
               "scenarios": {}}
     for scenario in chosen:
         runs = {contender.name: [] for contender in found if scenario.takes(contender)}

@@ -47,9 +47,9 @@ struct command {
 static struct {
     long port;
     long jobs;
-    long unfinished;
+    long active;
     long chunked;
-} options = {.jobs = 1000, .unfinished = 1000, .chunked = 1};
+} options = {.jobs = 1000, .chunked = 1};
 
 static struct {
     int epoll;
@@ -59,8 +59,7 @@ static struct {
     uint64_t lists, statuses, cancels, streams;
     struct command *commands;
     size_t room;
-    /* The events on order. */
-    uint64_t events;
+    struct work work; /* its events are those on order */
     uint64_t rate;
     uint64_t sent;
     uint64_t started_ns;
@@ -148,11 +147,9 @@ static void put_piece(struct buf *out, const char *before, const char *text, siz
 
 static void put_event(struct buf *out, uint64_t number, uint64_t now_ns)
 {
-    uint64_t jobs = (uint64_t)options.jobs, job = number % jobs, seq = number / jobs;
-    bool last = seq + 1 == work_events_of(server.events, jobs, job);
     char text[WORK_TEXT_SIZE];
 
-    put_piece(out, "data: ", text, work_event(text, job, seq, now_ns, last));
+    put_piece(out, "data: ", text, work_event(&server.work, number, now_ns, text));
 }
 
 /* How many events should have been sent by now. */
@@ -161,9 +158,9 @@ static uint64_t due(uint64_t now_ns)
     uint64_t count;
 
     if (server.rate == 0)
-        return server.events;
+        return server.work.events;
     count = (uint64_t)((double)(now_ns - server.started_ns) * (double)server.rate / 1e9);
-    return count < server.events ? count : server.events;
+    return count < server.work.events ? count : server.work.events;
 }
 
 /* False: the connection is gone. */
@@ -196,9 +193,9 @@ static int64_t wait_ns(void)
     if (server.stream == NULL || server.stream->blocked)
         return -1;
     next = server.alive_ns + KEEP_ALIVE_MS * 1000000ull + 1000000;
-    if (server.sent < server.events && server.rate == 0)
+    if (server.sent < server.work.events && server.rate == 0)
         next = now;
-    else if (server.sent < server.events)
+    else if (server.sent < server.work.events)
         next = server.started_ns +
                (uint64_t)((double)(server.sent + 1) * 1e9 / (double)server.rate) + 1000;
     return next > now ? (int64_t)(next - now) : 0;
@@ -238,7 +235,7 @@ static void answer_status(struct client *client, int64_t job)
     char text[WORK_TEXT_SIZE];
 
     server.statuses++;
-    answer(client, text, work_status(text, (uint64_t)job, job < options.unfinished));
+    answer(client, text, work_status(&server.work, (uint64_t)job, text));
 }
 
 static void answer_cancel(struct client *client, int64_t job, uint64_t now_ns)
@@ -292,7 +289,7 @@ static uint64_t parameter(const char *target, const char *name)
 
 static void start(const char *target)
 {
-    server.events = parameter(target, "events=");
+    server.work.events = parameter(target, "events=");
     server.rate = parameter(target, "rate=");
     server.sent = 0;
     server.started_ns = rig_now_ns();
@@ -303,7 +300,7 @@ static void handle_own(struct client *client, const char *target)
     if (strncmp(target, "start?", 6) == 0)
         start(target);
     else if (strcmp(target, "stop") == 0)
-        server.events = server.sent;
+        server.work.events = server.sent;
     else if (strcmp(target, "commands") == 0) {
         answer_commands(client);
         return;
@@ -316,7 +313,7 @@ static void handle_job(struct client *client, const char *target, uint64_t now_n
     int64_t job = work_job_at(target, strlen(target));
     const char *rest = job >= 0 ? target + WORK_ID_SIZE - 1 : "";
 
-    if (job >= options.jobs)
+    if (job >= (int64_t)server.work.jobs)
         refuse(client);
     else if (strcmp(rest, "/status") == 0)
         answer_status(client, job);
@@ -389,10 +386,10 @@ static void make_list(void)
 
     buf_init(&server.list, ANSWER_MOST);
     buf_append_char(&server.list, '[');
-    for (long job = 0; job < options.jobs; job++) {
+    for (uint64_t job = 0; job < server.work.jobs; job++) {
         if (job > 0)
             buf_append_text(&server.list, ", ");
-        buf_append(&server.list, text, work_listed(text, (uint64_t)job, job < options.unfinished));
+        buf_append(&server.list, text, work_listed(&server.work, job, text));
     }
     buf_append_char(&server.list, ']');
 }
@@ -438,15 +435,15 @@ int main(int argc, char **argv)
     const struct rig_option table[] = {
         {"--port", &options.port, NULL, "port to listen on; 0: a free one, which is printed"},
         {"--jobs", &options.jobs, NULL, "jobs in the list"},
-        {"--unfinished", &options.unfinished, NULL, "of those, how many have not ended"},
+        {"--active", &options.active, NULL, "of those, how many have events; 0: all"},
         {"--chunked", &options.chunked, NULL, "1: each event is a chunk; 0: no chunks"},
         {0},
     };
     int listening;
 
     rig_options(argc, argv, "An AIVA that only sends events, as fast as they are read.", table);
-    if (options.jobs < 1 || options.jobs > WORK_MOST_JOBS)
-        rig_die("--jobs: from 1 to %d", WORK_MOST_JOBS);
+    server.work = (struct work){(uint64_t)options.jobs, (uint64_t)options.active, 0};
+    work_check(&server.work);
     rig_catch_signals();
     make_list();
     listening = rig_listen((int)options.port);

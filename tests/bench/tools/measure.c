@@ -7,11 +7,9 @@
 
 #include "mem.h"
 #include "rig.h"
-#include "work.h"
 
 struct measure {
-    uint64_t jobs;
-    uint64_t events;
+    struct work work;
     uint64_t listed;
     uint64_t publications; /* all */
     uint64_t states;       /* of jobs, with an event's number */
@@ -35,24 +33,25 @@ struct measure {
     size_t room;
 };
 
-struct measure *measure_new(uint64_t jobs, uint64_t events, uint64_t listed)
+struct measure *measure_new(const struct work *work, uint64_t listed)
 {
     struct measure *measure = xcalloc(1, sizeof *measure);
     uint64_t offset = 0;
 
-    measure->jobs = jobs;
-    measure->events = events;
+    measure->work = *work;
+    work = &measure->work;
+    work_check(&measure->work);
     measure->listed = listed;
-    measure->offset = xcalloc(jobs + 1, sizeof *measure->offset);
-    measure->next = xcalloc(jobs + 1, sizeof *measure->next);
-    measure->seen = xcalloc(events + 1, 1);
-    measure->seen_listed = xcalloc(jobs + 1, 1);
+    measure->offset = xcalloc(work->jobs + 1, sizeof *measure->offset);
+    measure->next = xcalloc(work->jobs + 1, sizeof *measure->next);
+    measure->seen = xcalloc(work->events + 1, 1);
+    measure->seen_listed = xcalloc(work->jobs + 1, 1);
     measure->made_first_ns = UINT64_MAX;
-    for (uint64_t job = 0; job < jobs; job++) {
+    for (uint64_t job = 0; job < work->jobs; job++) {
         measure->offset[job] = offset;
-        offset += work_events_of(events, jobs, job);
+        offset += work_events_of(work, job);
     }
-    measure->offset[jobs] = offset;
+    measure->offset[work->jobs] = offset;
     return measure;
 }
 
@@ -156,10 +155,11 @@ static int64_t find_job(const char *text, size_t length, const char *pattern)
     return work_job_at(at, length - (size_t)(at - text));
 }
 
-void measure_take(struct measure *measure, const char *topic, size_t topic_length,
-    const char *payload, size_t length, uint64_t now_ns)
+void measure_take(struct measure *measure, const struct wire_publish *publish, uint64_t now_ns)
 {
     static const char seq_name[] = "\"seq\":", t_name[] = "\"t\":";
+    const char *topic = publish->topic, *payload = publish->payload;
+    size_t topic_length = publish->topic_length, length = publish->length;
     uint64_t seq, made_ns;
     int64_t job;
 
@@ -171,7 +171,7 @@ void measure_take(struct measure *measure, const char *topic, size_t topic_lengt
     job = find_job(topic, topic_length, "/job_");
     if (job < 0)
         job = find_job(payload, length, "\"job_id\": \"job_");
-    if (job < 0 || (uint64_t)job >= measure->jobs) {
+    if (job < 0 || (uint64_t)job >= measure->work.jobs) {
         measure->unexpected++;
     } else if (length == 0) {
         measure->cleared++;
@@ -184,14 +184,21 @@ void measure_take(struct measure *measure, const char *topic, size_t topic_lengt
     }
 }
 
-bool measure_complete(const struct measure *measure)
+static bool is_complete(const struct measure *measure)
 {
-    return measure->distinct == measure->events && measure->listed_distinct >= measure->listed;
+    return measure->distinct == measure->work.events && measure->listed_distinct >= measure->listed;
 }
 
-uint64_t measure_last_ns(const struct measure *measure)
+bool measure_is_over(const struct measure *measure, long silence_ms)
 {
-    return measure->last_ns > measure->listed_last_ns ? measure->last_ns : measure->listed_last_ns;
+    uint64_t last =
+        measure->last_ns > measure->listed_last_ns ? measure->last_ns : measure->listed_last_ns;
+
+    if (measure->work.events == 0 && measure->listed == 0)
+        return false;
+    if (is_complete(measure))
+        return true;
+    return last != 0 && rig_now_ns() > last + (uint64_t)silence_ms * 1000000u;
 }
 
 static int compare(const void *a, const void *b)
@@ -230,9 +237,9 @@ void measure_print(struct measure *measure)
         "\"cleared\": %llu, \"events_per_s\": %.1f, \"seconds\": %.4f, \"payload_bytes\": %.1f, "
         "\"p50_ms\": %.3f, \"p90_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f, "
         "\"listed_states\": %llu, \"listed_distinct\": %llu, \"listed_per_s\": %.1f}",
-        measure_complete(measure) ? "true" : "false", (unsigned long long)measure->publications,
+        is_complete(measure) ? "true" : "false", (unsigned long long)measure->publications,
         (unsigned long long)measure->states,
-        (unsigned long long)(measure->events - measure->distinct),
+        (unsigned long long)(measure->work.events - measure->distinct),
         (unsigned long long)measure->duplicates, (unsigned long long)measure->reordered,
         (unsigned long long)measure->unexpected, (unsigned long long)measure->job_events,
         (unsigned long long)measure->cleared,

@@ -3,33 +3,27 @@
  * limit. It forwards nothing, but echoes what a client publishes on a topic that it has subscribed
  * to by its full name: the bridge waits for its own `online`.
  */
-#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include "buf.h"
+#include "link.h"
 #include "measure.h"
 #include "mem.h"
 #include "rig.h"
-#include "wire.h"
 
-enum { CLIENTS = 16, BUFFER = 1 << 18, ECHOES = 4 };
+enum { CLIENTS = 16, ECHOES = 4 };
 
 struct client {
-    int fd; /* -1: none */
-    bool version5;
-    uint8_t *in;
-    size_t length;
-    struct buf out;
-    char *echoes[ECHOES];
+    struct link link;
+    char *echoes[ECHOES]; /* topics */
 };
 
 static struct {
     long port;
     long jobs;
+    long active;
     long events;
     long listed;
     long idle_ms;
@@ -41,48 +35,23 @@ static struct measure *measure;
 
 static void close_client(struct client *client)
 {
-    if (client->fd >= 0)
-        close(client->fd);
-    client->fd = -1;
-    client->length = 0;
-    buf_reset(&client->out);
+    link_close(&client->link);
     for (int i = 0; i < ECHOES; i++) {
         free(client->echoes[i]);
         client->echoes[i] = NULL;
     }
 }
 
-static void flush(struct client *client)
-{
-    size_t sent = 0;
-
-    while (sent < client->out.length) {
-        ssize_t count =
-            send(client->fd, client->out.data + sent, client->out.length - sent, MSG_NOSIGNAL);
-        struct pollfd writable = {.fd = client->fd, .events = POLLOUT};
-
-        if (count > 0) {
-            sent += (size_t)count;
-        } else if (errno == EAGAIN) {
-            poll(&writable, 1, 1000);
-        } else {
-            close_client(client);
-            return;
-        }
-    }
-    buf_reset(&client->out);
-}
-
 /* ---- Packets */
 
 static void on_connect(struct client *client, const struct wire_packet *packet)
 {
-    client->version5 = packet->length > 6 && packet->body[6] == 5;
-    wire_put_header(&client->out, WIRE_CONNACK << 4, client->version5 ? 6 : 2);
-    wire_put_u16(&client->out, 0);
-    if (client->version5) {
-        buf_append(&client->out, "\x03\x21", 2);
-        wire_put_u16(&client->out, (unsigned)options.receive);
+    client->link.version5 = packet->length > 6 && packet->body[6] == 5;
+    wire_put_header(&client->link.out, WIRE_CONNACK << 4, client->link.version5 ? 6 : 2);
+    wire_put_u16(&client->link.out, 0);
+    if (client->link.version5) {
+        buf_append(&client->link.out, "\x03\x21", 2);
+        wire_put_u16(&client->link.out, (unsigned)options.receive);
     }
 }
 
@@ -107,7 +76,7 @@ static void on_subscribe(struct client *client, const struct wire_packet *packet
     uint8_t codes[64];
     size_t count = 0;
 
-    if (client->version5 && wire_number(&at, end, &properties))
+    if (client->link.version5 && wire_number(&at, end, &properties))
         at += properties;
     while (end - at > 2 && count < sizeof codes) {
         size_t length = wire_u16(at);
@@ -117,14 +86,14 @@ static void on_subscribe(struct client *client, const struct wire_packet *packet
         at += 2 + length + (subscribe ? 1 : 0);
         codes[count++] = subscribe ? at[-1] & 3 : 0;
     }
-    if (!subscribe && !client->version5)
+    if (!subscribe && !client->link.version5)
         count = 0;
-    wire_put_header(&client->out, (uint8_t)((subscribe ? WIRE_SUBACK : WIRE_UNSUBACK) << 4),
-        2 + (client->version5 ? 1u : 0u) + count);
-    buf_append(&client->out, packet->body, 2);
-    if (client->version5)
-        buf_append_char(&client->out, 0);
-    buf_append(&client->out, codes, count);
+    wire_put_header(&client->link.out, (uint8_t)((subscribe ? WIRE_SUBACK : WIRE_UNSUBACK) << 4),
+        2 + (client->link.version5 ? 1u : 0u) + count);
+    buf_append(&client->link.out, packet->body, 2);
+    if (client->link.version5)
+        buf_append_char(&client->link.out, 0);
+    buf_append(&client->link.out, codes, count);
 }
 
 /* QoS 0, not retained. */
@@ -134,13 +103,13 @@ static void echo(struct client *client, const struct wire_publish *publish)
         if (strlen(client->echoes[i]) != publish->topic_length ||
             memcmp(client->echoes[i], publish->topic, publish->topic_length) != 0)
             continue;
-        wire_put_header(&client->out, WIRE_PUBLISH << 4,
-            2 + publish->topic_length + (client->version5 ? 1u : 0u) + publish->length);
-        wire_put_u16(&client->out, (unsigned)publish->topic_length);
-        buf_append(&client->out, publish->topic, publish->topic_length);
-        if (client->version5)
-            buf_append_char(&client->out, 0);
-        buf_append(&client->out, publish->payload, publish->length);
+        wire_put_header(&client->link.out, WIRE_PUBLISH << 4,
+            2 + publish->topic_length + (client->link.version5 ? 1u : 0u) + publish->length);
+        wire_put_u16(&client->link.out, (unsigned)publish->topic_length);
+        buf_append(&client->link.out, publish->topic, publish->topic_length);
+        if (client->link.version5)
+            buf_append_char(&client->link.out, 0);
+        buf_append(&client->link.out, publish->payload, publish->length);
         return;
     }
 }
@@ -149,19 +118,19 @@ static void on_publish(struct client *client, const struct wire_packet *packet, 
 {
     struct wire_publish publish;
 
-    if (!wire_parse_publish(packet, client->version5, &publish) || publish.qos > 1)
+    if (!wire_parse_publish(packet, client->link.version5, &publish) || publish.qos > 1)
         rig_die("nullbroker: a PUBLISH that it does not understand; it takes QoS 0 and 1");
     if (client->echoes[0] != NULL)
         echo(client, &publish);
-    measure_take(
-        measure, publish.topic, publish.topic_length, publish.payload, publish.length, now_ns);
+    measure_take(measure, &publish, now_ns);
     if (publish.qos > 0)
-        wire_put_puback(&client->out, publish.id);
+        wire_put_puback(&client->link.out, publish.id);
 }
 
-/* False: the connection ends. */
-static bool handle(struct client *client, const struct wire_packet *packet, uint64_t now_ns)
+static bool handle(void *ctx, const struct wire_packet *packet, uint64_t now_ns)
 {
+    struct client *client = ctx;
+
     switch ((int)packet->type) {
     case WIRE_CONNECT:
         on_connect(client, packet);
@@ -174,39 +143,13 @@ static bool handle(struct client *client, const struct wire_packet *packet, uint
         on_subscribe(client, packet);
         return true;
     case WIRE_PINGREQ:
-        wire_put_header(&client->out, WIRE_PINGRESP << 4, 0);
+        wire_put_header(&client->link.out, WIRE_PINGRESP << 4, 0);
         return true;
     case WIRE_PUBACK:
         return true;
     default:
         return false;
     }
-}
-
-static void receive(struct client *client)
-{
-    ssize_t count = recv(client->fd, client->in + client->length, BUFFER - client->length, 0);
-    uint64_t now = rig_now_ns();
-    struct wire_packet packet;
-    size_t at = 0;
-
-    if (count < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (count <= 0) {
-        close_client(client);
-        return;
-    }
-    client->length += (size_t)count;
-    while (wire_parse(client->in + at, client->length - at, &packet)) {
-        if (!handle(client, &packet, now)) {
-            close_client(client);
-            return;
-        }
-        at += packet.size;
-    }
-    memmove(client->in, client->in + at, client->length - at);
-    client->length -= at;
-    flush(client);
 }
 
 /* ---- The loop */
@@ -216,20 +159,13 @@ static void accept_client(int listening)
     int fd = rig_accept(listening);
 
     for (int i = 0; i < CLIENTS && fd >= 0; i++) {
-        if (clients[i].fd < 0) {
-            clients[i].fd = fd;
+        if (clients[i].link.fd < 0) {
+            clients[i].link.fd = fd;
             return;
         }
     }
     if (fd >= 0)
         close(fd);
-}
-
-static bool is_silent(void)
-{
-    uint64_t last = measure_last_ns(measure);
-
-    return last != 0 && rig_now_ns() - last > (uint64_t)options.idle_ms * 1000000u;
 }
 
 /* Goes on serving after the last event, so that the client can be stopped in order. */
@@ -240,16 +176,17 @@ static void run(int listening)
 
     while (!rig_stopped()) {
         for (int i = 0; i < CLIENTS; i++)
-            polled[i] = (struct pollfd){.fd = clients[i].fd, .events = POLLIN};
+            polled[i] = (struct pollfd){.fd = clients[i].link.fd, .events = POLLIN};
         polled[CLIENTS] = (struct pollfd){.fd = listening, .events = POLLIN};
         if (poll(polled, CLIENTS + 1, 100) > 0) {
             if (polled[CLIENTS].revents != 0)
                 accept_client(listening);
             for (int i = 0; i < CLIENTS; i++)
-                if (polled[i].revents != 0 && clients[i].fd == polled[i].fd)
-                    receive(&clients[i]);
+                if (polled[i].revents != 0 && clients[i].link.fd == polled[i].fd)
+                    if (!link_receive(&clients[i].link, handle, &clients[i]))
+                        close_client(&clients[i]);
         }
-        if (!printed && (measure_complete(measure) || is_silent())) {
+        if (!printed && measure_is_over(measure, options.idle_ms)) {
             measure_print(measure);
             printed = true;
         }
@@ -263,6 +200,7 @@ int main(int argc, char **argv)
     const struct rig_option table[] = {
         {"--port", &options.port, NULL, "port to listen on; 0: a free one, which is printed"},
         {"--jobs", &options.jobs, NULL, "jobs there are"},
+        {"--active", &options.active, NULL, "of those, how many have events; 0: all"},
         {"--events", &options.events, NULL, "events to wait for, over all jobs"},
         {"--listed", &options.listed, NULL, "jobs whose state from the list to wait for"},
         {"--idle", &options.idle_ms, NULL, "ms of silence after which the rest counts as lost"},
@@ -273,19 +211,16 @@ int main(int argc, char **argv)
 
     rig_options(argc, argv, "A broker that only acknowledges, and measures.", table);
     rig_catch_signals();
-    measure =
-        measure_new((uint64_t)options.jobs, (uint64_t)options.events, (uint64_t)options.listed);
-    for (int i = 0; i < CLIENTS; i++) {
-        clients[i].fd = -1;
-        clients[i].in = xmalloc(BUFFER);
-        buf_init(&clients[i].out, 16 * BUFFER);
-    }
+    measure = measure_new(
+        &(struct work){(uint64_t)options.jobs, (uint64_t)options.active, (uint64_t)options.events},
+        (uint64_t)options.listed);
+    for (int i = 0; i < CLIENTS; i++)
+        link_init(&clients[i].link);
     listening = rig_listen((int)options.port);
     run(listening);
     for (int i = 0; i < CLIENTS; i++) {
         close_client(&clients[i]);
-        buf_clear(&clients[i].out);
-        free(clients[i].in);
+        link_clear(&clients[i].link);
     }
     measure_free(measure);
     close(listening);

@@ -3,10 +3,12 @@
 
 #include <string.h>
 
-#define SAMPLE  "\"sample_name\": \"NA12878-duo\", "
-#define CREATED "\"created_at\": \"2026-03-09T10:26:09Z\""
-#define UPDATED "\"updated_at\": \"2026-03-09T10:26:54Z\""
-#define ENDED   "\"completed_at\": \"2026-03-09T10:45:00Z\""
+#include "rig.h"
+
+#define CREATED  "\"created_at\": \"2026-03-09T10:26:09Z\""
+#define UPDATED  "\"updated_at\": \"2026-03-09T10:26:54Z\""
+#define OBSERVED "\"observed_at\":\"2026-03-09T10:26:56.118Z\""
+#define ENDED    "\"completed_at\": \"2026-03-09T10:45:00Z\""
 
 /* printf would cost more than all the rest that is done with an event. */
 static char *put_text(char *at, const char *text)
@@ -46,10 +48,51 @@ static char *put_member(char *at, const char *before, const char *text)
     return put_text(put_text(at, before), text);
 }
 
-uint64_t work_events_of(uint64_t events, uint64_t jobs, uint64_t job)
+/* ---- Which job */
+
+void work_check(struct work *work)
 {
-    return events / jobs + (job < events % jobs ? 1 : 0);
+    if (work->active == 0)
+        work->active = work->jobs;
+    if (work->jobs < 1 || work->jobs > WORK_MOST_JOBS || work->active > work->jobs)
+        rig_die("--jobs: from 1 to %d; --active: at most as many", WORK_MOST_JOBS);
 }
+
+static uint64_t stride(const struct work *work)
+{
+    return work->jobs / work->active;
+}
+
+bool work_is_active(const struct work *work, uint64_t job)
+{
+    return job % stride(work) == 0 && job / stride(work) < work->active;
+}
+
+uint64_t work_job_of(const struct work *work, uint64_t event)
+{
+    return event % work->active * stride(work);
+}
+
+uint64_t work_seq_of(const struct work *work, uint64_t event)
+{
+    return event / work->active;
+}
+
+uint64_t work_events_of(const struct work *work, uint64_t job)
+{
+    uint64_t place = job / stride(work);
+
+    if (!work_is_active(work, job))
+        return 0;
+    return work->events / work->active + (place < work->events % work->active ? 1 : 0);
+}
+
+static bool is_last(const struct work *work, uint64_t event)
+{
+    return event + work->active >= work->events;
+}
+
+/* ---- Its text */
 
 static const char *status_of(uint64_t seq, bool last)
 {
@@ -84,59 +127,65 @@ static char *put_measure(char *at, uint64_t seq, uint64_t t_ns)
     return put_number(put_text(at, ", \"t\": "), t_ns);
 }
 
-size_t work_event(char *out, uint64_t job, uint64_t seq, uint64_t t_ns, bool last)
+size_t work_event(const struct work *work, uint64_t event, uint64_t t_ns, char *out)
 {
-    char *at = put_id(put_text(out, "{\"job_id\": \""), job);
+    uint64_t seq = work_seq_of(work, event);
+    bool last = is_last(work, event);
+    char *at = put_id(put_text(out, "{\"job_id\": \""), work_job_of(work, event));
 
     at = put_member(at, "\", \"status\": \"", status_of(seq, last));
-    at = put_progress(put_text(at, "\""), seq, last);
+    at = put_number(put_text(at, "\", \"progress\": "), last ? 100 : seq % 100);
     at = put_member(at, ", \"message\": \"", message_of(seq, last));
-    at = put_measure(put_text(at, "\""), seq, t_ns);
+    at = put_number(put_text(at, "\", \"seq\": "), seq);
+    at = put_number(put_text(at, ", \"t\": "), t_ns);
     return (size_t)(put_text(at, "}") - out);
 }
 
-size_t work_state(char *out, uint64_t job, uint64_t seq, uint64_t t_ns, bool last)
+size_t work_state(const struct work *work, uint64_t event, uint64_t t_ns, char *out)
 {
-    char *at = put_id(put_text(out, "{\"job_id\":\""), job);
+    uint64_t seq = work_seq_of(work, event);
+    bool last = is_last(work, event);
+    char *at = put_id(put_text(out, "{\"job_id\":\""), work_job_of(work, event));
 
     at = put_member(at, "\",\"status\":\"", status_of(seq, last));
-    at = put_text(at,
-        "\",\"sample_name\":\"NA12878-duo\","
-        "\"created_at\":\"2026-03-09T10:26:09Z\",\"updated_at\":\"2026-03-09T10:26:54Z\"");
-    at = put_number(put_text(at, ",\"progress\":"), last ? 100 : seq % 100);
+    at = put_text(at, "\",\"sample_name\":\"NA12878-duo\",\"created_at\":\"2026-03-09T10:26:09Z\","
+                      "\"updated_at\":\"2026-03-09T10:26:54Z\",\"progress\":");
+    at = put_number(at, last ? 100 : seq % 100);
     at = put_member(at, ",\"message\":\"", message_of(seq, last));
     at = put_number(put_text(at, "\",\"seq\":"), seq);
     at = put_number(put_text(at, ",\"t\":"), t_ns);
-    return (size_t)(put_text(at, ",\"observed_at\":\"2026-03-09T10:26:56.118Z\"}") - out);
+    return (size_t)(put_text(at, "," OBSERVED "}") - out);
 }
 
-size_t work_listed(char *out, uint64_t job, bool unfinished)
+size_t work_listed(const struct work *work, uint64_t job, char *out)
 {
+    bool active = work_is_active(work, job);
     char *at = put_id(put_text(out, "{\"job_id\": \""), job);
 
-    at = put_member(at, "\", \"status\": \"", unfinished ? "processing" : "completed");
-    at = put_text(at, "\", " SAMPLE CREATED);
-    return (size_t)(put_text(at, unfinished ? "}" : ", " ENDED "}") - out);
+    at = put_member(at, "\", \"status\": \"", active ? "processing" : "completed");
+    at = put_text(at, "\", \"sample_name\": \"NA12878-duo\", " CREATED);
+    return (size_t)(put_text(at, active ? "}" : ", " ENDED "}") - out);
 }
 
-size_t work_listed_state(char *out, uint64_t job, bool unfinished)
+size_t work_listed_state(const struct work *work, uint64_t job, char *out)
 {
+    bool active = work_is_active(work, job);
     char *at = put_id(put_text(out, "{\"job_id\":\""), job);
 
-    at = put_member(at, "\",\"status\":\"", unfinished ? "processing" : "completed");
+    at = put_member(at, "\",\"status\":\"", active ? "processing" : "completed");
     at = put_text(at, "\",\"sample_name\":\"NA12878-duo\",\"created_at\":\"2026-03-09T10:26:09Z\"");
-    if (!unfinished)
+    if (!active)
         at = put_text(at, ",\"completed_at\":\"2026-03-09T10:45:00Z\",\"progress\":100");
-    return (size_t)(put_text(at, ",\"observed_at\":\"2026-03-09T10:26:56.118Z\"}") - out);
+    return (size_t)(put_text(at, "," OBSERVED "}") - out);
 }
 
-size_t work_status(char *out, uint64_t job, bool unfinished)
+size_t work_status(const struct work *work, uint64_t job, char *out)
 {
     char *at = put_id(put_text(out, "{\"job_id\": \""), job);
 
-    if (unfinished)
-        at = put_text(at, "\", \"status\": \"processing\", \"progress\": 0, "
-                          "\"message\": \"Running quality control...\", " CREATED ", " UPDATED "}");
+    if (work_is_active(work, job))
+        at = put_text(at, "\", \"status\": \"processing\", \"progress\": 0, \"message\": "
+                          "\"Running quality control...\", " CREATED ", " UPDATED "}");
     else
         at = put_text(at, "\", \"status\": \"completed\", \"progress\": 100, " CREATED ", " UPDATED
                           ", " ENDED "}");
