@@ -10,6 +10,10 @@ PACKAGES_DEMO=(libmicrohttpd-dev mosquitto mosquitto-clients python3)
 # For the tests besides.
 PACKAGES_TEST=(git libcmocka-dev python3-pytest python3-paho-mqtt python3-yaml openssl curl
     clang clang-format clang-tidy cppcheck libclang-rt-dev shellcheck)
+# For the benchmark (tests/bench) besides.
+PACKAGES_BENCH=(python3-requests python3-paho-mqtt curl jq valgrind)
+# Those for its peers on Node.js, unless there is a Node.js of another origin: that comes with npm.
+PACKAGES_NODE=(nodejs npm)
 
 # Prints those of its arguments that are not installed, one a line.
 packages_missing()

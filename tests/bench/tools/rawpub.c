@@ -1,0 +1,111 @@
+/*
+ * The raw publisher: ready-made packets of the topics and sizes that the bridge publishes, as fast
+ * as the broker acknowledges them. Nothing that reads a stream can be faster than this.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "link.h"
+#include "rig.h"
+#include "work.h"
+
+static struct {
+    long port;
+    long jobs;
+    long active;
+    long events;
+    long listed;
+    long window;
+    long version;
+    const char *root;
+} options = {.jobs = 1000, .window = UINT16_MAX, .version = 5, .root = "aiva"};
+
+struct rawpub {
+    struct link link;
+    struct work work;
+    unsigned window; /* 0: not connected yet */
+    uint64_t published;
+    uint64_t acknowledged;
+    uint64_t total;
+};
+
+static void publish_next(struct rawpub *rawpub, uint64_t now_ns)
+{
+    uint64_t number = rawpub->published++, job;
+    char topic[256], text[WORK_TEXT_SIZE];
+    size_t length;
+
+    if (options.listed > 0) {
+        job = number;
+        length = work_listed_state(&rawpub->work, job, text);
+    } else {
+        job = work_job_of(&rawpub->work, number);
+        length = work_state(&rawpub->work, number, now_ns, text);
+    }
+    snprintf(
+        topic, sizeof topic, "%s/jobs/job_%07llu/state", options.root, (unsigned long long)job);
+    wire_put_publish(&rawpub->link.out, rawpub->link.version5, (uint16_t)(number % UINT16_MAX + 1),
+        topic, text, length);
+}
+
+static bool handle(void *ctx, const struct wire_packet *packet, uint64_t now_ns)
+{
+    struct rawpub *rawpub = ctx;
+
+    (void)now_ns;
+    if (packet->type == WIRE_CONNACK) {
+        rawpub->window = wire_connack(packet, rawpub->link.version5);
+        if (rawpub->window > (unsigned)options.window)
+            rawpub->window = (unsigned)options.window;
+    } else if (packet->type == WIRE_PUBACK) {
+        rawpub->acknowledged++;
+    }
+    return true;
+}
+
+static void run(struct rawpub *rawpub)
+{
+    while (!rig_stopped() && rawpub->acknowledged < rawpub->total) {
+        uint64_t now;
+
+        if (!link_wait(&rawpub->link, 1000, handle, rawpub))
+            rig_die("rawpub: the broker has closed the connection");
+        now = rig_now_ns();
+        while (rawpub->published < rawpub->total &&
+               rawpub->published - rawpub->acknowledged < rawpub->window)
+            publish_next(rawpub, now);
+        if (!link_flush(&rawpub->link))
+            rig_die("rawpub: the broker has closed the connection");
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const struct rig_option table[] = {
+        {"--port", &options.port, NULL, "the broker's port"},
+        {"--root", NULL, &options.root, "the bridge's topic"},
+        {"--jobs", &options.jobs, NULL, "jobs there are"},
+        {"--active", &options.active, NULL, "of those, how many have events; 0: all"},
+        {"--events", &options.events, NULL, "events to publish, over all jobs"},
+        {"--listed", &options.listed, NULL, "jobs whose state from the list to publish instead"},
+        {"--window", &options.window, NULL, "most publications without an acknowledgement"},
+        {"--version", &options.version, NULL, "5, or 3 for MQTT 3.1.1"},
+        {0},
+    };
+    struct rawpub rawpub = {0};
+
+    rig_options(
+        argc, argv, "Publishes ready-made packets as fast as they are acknowledged.", table);
+    rig_catch_signals();
+    rawpub.work =
+        (struct work){(uint64_t)options.jobs, (uint64_t)options.active, (uint64_t)options.events};
+    work_check(&rawpub.work);
+    rawpub.total = (uint64_t)(options.listed > 0 ? options.listed : options.events);
+    link_init(&rawpub.link);
+    link_connect(&rawpub.link, (int)options.port, options.version == 5, "bench-rawpub");
+    run(&rawpub);
+    wire_put_header(&rawpub.link.out, WIRE_DISCONNECT << 4, 0);
+    link_flush(&rawpub.link);
+    link_clear(&rawpub.link);
+    return 0;
+}
