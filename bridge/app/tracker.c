@@ -282,7 +282,8 @@ static bool apply(
     struct tracker *tracker, uint64_t mark, bool from_list, enum payload_source source, bool always)
 {
     struct job_change change;
-    jobs_apply(tracker->jobs, &tracker->update, mark, from_list, clock_unix_ms(), &change);
+    int64_t now = clock_unix_ms();
+    jobs_apply(tracker->jobs, &tracker->update, mark, from_list, now, &change);
     if (!change.job) {
         if (source == PAYLOAD_STREAM)
             tracker->counters->events_skipped++;
@@ -290,7 +291,7 @@ static bool apply(
     }
     bool is_news = change.status_changed && !is_merely_found(tracker, &change, source);
     if (always)
-        jobs_set_observed(change.job, clock_unix_ms());
+        jobs_set_observed(change.job, now);
     say_or_queue(tracker, &change, always || is_news);
     if (is_news)
         say_event(tracker, change.job, tracker->update.status, change.previous, source);

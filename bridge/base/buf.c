@@ -78,9 +78,25 @@ static bool reserve(struct buf *buf, size_t extra)
     return true;
 }
 
+/* Most pieces fit, and need no more than this. */
+static inline bool has_room(const struct buf *buf, size_t extra)
+{
+    return extra < buf->capacity - buf->length && !buf->failed;
+}
+
+char *buf_extend(struct buf *buf, size_t length)
+{
+    if (!has_room(buf, length) && !reserve(buf, length))
+        return NULL;
+    char *room = buf->data + buf->length;
+    buf->length += length;
+    buf->data[buf->length] = '\0';
+    return room;
+}
+
 bool buf_append(struct buf *buf, const void *bytes, size_t length)
 {
-    if (!reserve(buf, length))
+    if (!has_room(buf, length) && !reserve(buf, length))
         return false;
     if (length > 0)
         memcpy(buf->data + buf->length, bytes, length);

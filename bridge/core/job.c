@@ -53,6 +53,14 @@ static bool copy_string(const struct json_member *member, char *out, size_t size
 {
     if (!member || !json_is_string(member->value))
         return false;
+    struct json_slice plain = json_plain_string(member->value);
+    if (plain.at) {
+        *too_long = plain.length >= size;
+        if (!*too_long)
+            memcpy(out, plain.at, plain.length);
+        out[*too_long ? 0 : plain.length] = '\0';
+        return !*too_long;
+    }
     struct buf decoded;
     buf_init(&decoded, LIMIT_EVENT);
     bool fits = json_decode_string(member->value, &decoded);
@@ -111,12 +119,18 @@ static bool is_kept_out(const struct json_member *member, const struct job_hidde
     return false;
 }
 
+/* Looks from *from on, all around, and leaves it behind what it found: most messages about a job
+ * give the same members in the same order. */
 static const struct json_member *find_same(
-    const struct json_object *object, const struct json_member *wanted)
+    const struct json_object *object, const struct json_member *wanted, size_t *from)
 {
-    for (size_t i = 0; i < object->count; i++)
-        if (json_same_name(&object->members[i], wanted))
-            return &object->members[i];
+    for (size_t i = 0; i < object->count; i++) {
+        size_t at = *from + i < object->count ? *from + i : *from + i - object->count;
+        if (json_same_name(&object->members[at], wanted)) {
+            *from = at + 1 < object->count ? at + 1 : 0;
+            return &object->members[at];
+        }
+    }
     return NULL;
 }
 
@@ -128,11 +142,17 @@ struct merger {
 
 static void append_member(struct merger *merger, struct json_slice name, struct json_slice value)
 {
-    buf_append_text(merger->out, merger->count > 0 ? ",\"" : "{\"");
-    json_append_slice(merger->out, name);
-    buf_append_text(merger->out, "\":");
-    json_append_slice(merger->out, value);
-    merger->count++;
+    char *at = buf_extend(merger->out, 2 + name.length + 2 + value.length);
+    bool first = merger->count++ == 0;
+    if (!at)
+        return;
+    *at++ = first ? '{' : ',';
+    *at++ = '"';
+    memcpy(at, name.at, name.length);
+    at += name.length;
+    *at++ = '"';
+    *at++ = ':';
+    memcpy(at, value.at, value.length);
 }
 
 static void keep(struct merger *merger, const struct json_member *member, struct json_slice value,
@@ -158,11 +178,12 @@ static void merge_newer(struct merger *merger, const struct json_object *old,
     const struct job_update *update, const struct job_hidden *hidden, bool status_changed)
 {
     bool completed = job_status_of(update->status) == JOB_COMPLETED;
+    size_t in_update = 0, in_old = 0;
     for (size_t i = 0; i < old->count; i++) {
         const struct json_member *member = &old->members[i];
         if (is_kept_out(member, hidden))
             continue;
-        const struct json_member *said = find_same(&update->object, member);
+        const struct json_member *said = find_same(&update->object, member, &in_update);
         if (said)
             keep(merger, said, said->value, completed);
         else if (!status_changed || !belongs_to_status(member))
@@ -170,7 +191,7 @@ static void merge_newer(struct merger *merger, const struct json_object *old,
     }
     for (size_t i = 0; i < update->object.count; i++) {
         const struct json_member *member = &update->object.members[i];
-        if (!is_kept_out(member, hidden) && !find_same(old, member))
+        if (!is_kept_out(member, hidden) && !find_same(old, member, &in_old))
             /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): members is set if count is. */
             keep(merger, member, member->value, completed);
     }
@@ -183,12 +204,14 @@ static void merge_newer(struct merger *merger, const struct json_object *old,
 static void merge_older(struct merger *merger, const struct json_object *old,
     const struct job_update *update, const struct job_hidden *hidden)
 {
+    size_t in_old = 0;
     for (size_t i = 0; i < old->count; i++)
         if (!is_kept_out(&old->members[i], hidden))
             append_member(merger, old->members[i].name, old->members[i].value);
     for (size_t i = 0; i < update->object.count; i++) {
         const struct json_member *member = &update->object.members[i];
-        if (!belongs_to_status(member) && !is_kept_out(member, hidden) && !find_same(old, member))
+        if (!belongs_to_status(member) && !is_kept_out(member, hidden) &&
+            !find_same(old, member, &in_old))
             append_member(merger, member->name, member->value);
     }
 }

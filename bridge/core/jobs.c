@@ -216,7 +216,8 @@ void jobs_status_name(struct jobs *jobs, const struct job *job, char out[static 
 {
     out[0] = '\0';
     if (job->status < jobs->states) {
-        snprintf(out, LIMIT_STATUS + 1, "%s", jobs->state_names[job->status]);
+        const char *name = jobs->state_names[job->status];
+        memcpy(out, name, strlen(name) + 1);
         return;
     }
     struct buf name;

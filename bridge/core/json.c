@@ -91,11 +91,8 @@ static uint32_t next_character(const char **at, const char *end)
     return 0x10000 + ((point - 0xD800) << 10) + (low - 0xDC00);
 }
 
-bool json_same_name(const struct json_member *a, const struct json_member *b)
+static bool same_decoded_name(const struct json_member *a, const struct json_member *b)
 {
-    if (!a->escaped_name && !b->escaped_name)
-        return a->name.length == b->name.length &&
-               memcmp(a->name.at, b->name.at, a->name.length) == 0;
     const char *left = a->name.at, *left_end = left + a->name.length;
     const char *right = b->name.at, *right_end = right + b->name.length;
     while (left < left_end && right < right_end)
@@ -104,10 +101,16 @@ bool json_same_name(const struct json_member *a, const struct json_member *b)
     return left == left_end && right == right_end;
 }
 
-bool json_name_is(const struct json_member *member, const char *name)
+static inline bool is_same_name(const struct json_member *a, const struct json_member *b)
 {
-    struct json_member wanted = {.name = {name, strlen(name)}};
-    return json_same_name(member, &wanted);
+    if (a->escaped_name || b->escaped_name)
+        return same_decoded_name(a, b);
+    return json_slices_match(a->name, b->name);
+}
+
+bool json_same_name(const struct json_member *a, const struct json_member *b)
+{
+    return is_same_name(a, b);
 }
 
 const struct json_member *json_find(const struct json_object *object, const char *name)
@@ -122,7 +125,7 @@ static bool keep_member(
     struct json_object *object, struct scanner *s, const struct json_member *member)
 {
     for (size_t i = 0; i < object->count; i++) {
-        if (!json_same_name(&object->members[i], member))
+        if (!is_same_name(&object->members[i], member))
             continue;
         object->members[i].value = member->value;
         object->members[i].repeated = true;
@@ -240,12 +243,20 @@ bool json_is_null(struct json_slice value)
     return value.length == 4 && memcmp(value.at, "null", 4) == 0;
 }
 
+struct json_slice json_plain_string(struct json_slice value)
+{
+    if (!json_is_string(value) || memchr(value.at, '\\', value.length))
+        return (struct json_slice){0};
+    return (struct json_slice){value.at + 1, value.length - 2};
+}
+
 bool json_decode_string(struct json_slice value, struct buf *out)
 {
     if (!json_is_string(value))
         return false;
-    if (!memchr(value.at, '\\', value.length))
-        return buf_append(out, value.at + 1, value.length - 2);
+    struct json_slice plain = json_plain_string(value);
+    if (plain.at)
+        return buf_append(out, plain.at, plain.length);
     struct scanner s = scan_begin(value.at, value.length);
     s.strict = true;
     if (!scan_value(&s))

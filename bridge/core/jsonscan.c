@@ -1,6 +1,8 @@
 /* The scanner under json.c: finds where a value ends, and where and why a text is not JSON. */
 #include "jsonscan.h"
 
+#include <endian.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "limit.h"
@@ -161,14 +163,43 @@ static bool fail_in_string(struct scanner *s, const char *quote, unsigned char c
         s, s->at - 1, JSON_SYNTAX, "a control character in a string must be escaped");
 }
 
+#define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
+
+/* Where among eight bytes a quote, a backslash or a control character stands: the lowest bit that
+ * is set lies in the first of them. What is taken off borrows from a byte's highest bit where the
+ * byte is less, and may then borrow from the bytes above, which is why only the lowest bit counts.
+ */
+static uint64_t find_special(const char *bytes)
+{
+    uint64_t word;
+    memcpy(&word, bytes, sizeof word);
+    word = le64toh(word);
+    uint64_t quote = word ^ EACH_BYTE('"'), backslash = word ^ EACH_BYTE('\\');
+    uint64_t control = (word - EACH_BYTE(0x20)) & ~word;
+    quote = (quote - EACH_BYTE(1)) & ~quote;
+    backslash = (backslash - EACH_BYTE(1)) & ~backslash;
+    return (control | quote | backslash) & EACH_BYTE(0x80);
+}
+
+/* To the next byte that means something in a string, or to the end. */
+static const char *skip_plain(const char *at, const char *end)
+{
+    for (; end - at >= 8; at += 8) {
+        uint64_t special = find_special(at);
+        if (special != 0)
+            return at + __builtin_ctzll(special) / 8;
+    }
+    while (at < end && (unsigned char)*at >= 0x20 && *at != '"' && *at != '\\')
+        at++;
+    return at;
+}
+
 /* At the opening quote. */
 static bool scan_string(struct scanner *s, bool *escaped)
 {
     const char *quote = s->at, *at = quote + 1;
-    while (at < s->end) {
+    while ((at = skip_plain(at, s->end)) < s->end) {
         unsigned char c = (unsigned char)*at++;
-        if (c >= 0x20 && c != '"' && c != '\\')
-            continue;
         s->at = at;
         if (c == '"')
             return true;

@@ -63,7 +63,7 @@ static struct item *new_item(struct outbox *outbox, const struct outbox_message 
     size_t topic_size = strlen(message->topic) + 1;
     size_t size = sizeof(struct item) + topic_size + message->payload_length + 1 +
                   message->correlation_length;
-    struct item *item = xcalloc(1, size);
+    struct item *item = xmalloc(size);
     char *topic = item->bytes;
     char *payload = topic + topic_size;
     char *correlation = payload + message->payload_length + 1;
@@ -82,8 +82,10 @@ static struct item *new_item(struct outbox *outbox, const struct outbox_message 
         .retain = message->retain,
         .json = message->json,
     };
+    payload[message->payload_length] = '\0';
     item->size = size;
     item->slot = message->slot;
+    item->in_flight = false;
     return item;
 }
 

@@ -16,7 +16,11 @@ static void append_time_member(struct buf *out, const char *name, int64_t unix_m
 {
     char text[CLOCK_TEXT_SIZE];
     clock_format(unix_ms, text);
-    buf_printf(out, ",\"%s\":\"%s\"", name, text);
+    buf_append_text(out, ",\"");
+    buf_append_text(out, name);
+    buf_append_text(out, "\":\"");
+    buf_append(out, text, CLOCK_TEXT_SIZE - 1);
+    buf_append_char(out, '"');
 }
 
 void payload_state(struct buf *out, const struct job *job)

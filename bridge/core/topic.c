@@ -9,8 +9,8 @@
 
 static bool is_url_safe(char c)
 {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-           (c != '\0' && strchr("._~:@-", c));
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
+           (c != '\0' && strchr(".~:@-", c));
 }
 
 enum topic_id topic_classify_id(const char *id, size_t length)
@@ -35,6 +35,13 @@ void topic_append_level(struct buf *out, const char *id, size_t length)
 {
     size_t at = 0;
     while (at < length) {
+        size_t plain = 0;
+        while (at + plain < length && is_url_safe(id[at + plain]))
+            plain++;
+        buf_append(out, id + at, plain);
+        at += plain;
+        if (at == length)
+            return;
         uint32_t code_point;
         size_t size = utf8_decode(id + at, length - at, &code_point);
         if (size == 0) {

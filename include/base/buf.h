@@ -30,6 +30,8 @@ char *buf_take(struct buf *buf);
 
 /* Each returns false, and sets `failed`, where the piece did not fit. */
 bool buf_append(struct buf *buf, const void *bytes, size_t length);
+/* Appends `length` bytes for the caller to fill in at once; NULL where they did not fit. */
+char *buf_extend(struct buf *buf, size_t length);
 bool buf_append_text(struct buf *buf, const char *text);
 bool buf_append_char(struct buf *buf, char c);
 bool buf_printf(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3);

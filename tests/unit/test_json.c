@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -442,6 +443,32 @@ static void test_json_writes_no_bytes_that_are_not_utf8(void **state)
     buf_clear(&written);
 }
 
+/* Strings are searched eight bytes at a time. */
+static void test_json_finds_the_end_of_a_string_at_every_place(void **state)
+{
+    static const struct {
+        const char *bytes;
+        bool valid;
+    } inside[] = {{"\\\"", true}, {"\\n", true}, {"\xc2\x80", true}, {"\xef\xbf\xbf", true},
+        {"\x7f", true}, {" ", true}, {"!#", true}, {"[]", true}, {"\x1f", false}, {"\x01", false},
+        {"\\x", false}};
+    (void)state;
+    struct json_object object = {0};
+    for (size_t which = 0; which < sizeof inside / sizeof *inside; which++)
+        for (size_t before = 0; before < 20; before++)
+            for (size_t behind = 0; behind < 20; behind++) {
+                char text[128], value[64];
+                snprintf(value, sizeof value, "\"%.*s%s%.*s\"", (int)before, "xxxxxxxxxxxxxxxxxxxx",
+                    inside[which].bytes, (int)behind, "yyyyyyyyyyyyyyyyyyyy");
+                snprintf(text, sizeof text, "{\"a\":%s,\"b\":1}", value);
+                assert_int_equal(
+                    read_text(&object, text), inside[which].valid ? JSON_OK : JSON_SYNTAX);
+                if (inside[which].valid)
+                    assert_slice(object.members[0].value, value);
+            }
+    json_object_clear(&object);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -458,6 +485,7 @@ int main(void)
         cmocka_unit_test(test_json_finds_a_name_that_is_escaped),
         cmocka_unit_test(test_json_array_gives_each_element_and_tells_a_whole_from_a_broken_one),
         cmocka_unit_test(test_json_array_tells_where_it_breaks),
+        cmocka_unit_test(test_json_finds_the_end_of_a_string_at_every_place),
         cmocka_unit_test(test_json_decodes_strings),
         cmocka_unit_test(test_json_writes_strings_that_it_reads_back),
         cmocka_unit_test(test_json_writes_no_bytes_that_are_not_utf8),
