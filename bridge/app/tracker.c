@@ -276,7 +276,7 @@ static void say_or_queue(struct tracker *tracker, const struct job_change *chang
 /*
  * Says what tracker->update has changed. `always`: the state is said whatever it changed; so it is
  * for each event of the stream, and for what a command has asked. News of the status goes ahead
- * of its event. Returns whether the job was not known.
+ * of its event. Returns whether the job was not known, or is thought to be gone.
  */
 static bool apply(
     struct tracker *tracker, uint64_t mark, bool from_list, enum payload_source source, bool always)
@@ -286,7 +286,7 @@ static bool apply(
     if (!change.job) {
         if (source == PAYLOAD_STREAM)
             tracker->counters->events_skipped++;
-        return false;
+        return change.gone;
     }
     bool is_news = change.status_changed && !is_merely_found(tracker, &change, source);
     if (always)

@@ -38,7 +38,8 @@ void tracker_check_level(struct tracker *tracker, const char *level, size_t leve
 /* The broker remembers a bridge/jobs of ours: this is not the first start. */
 void tracker_adopt_counts(struct tracker *tracker);
 
-/* The data of one event of the stream. Returns whether it told of a job that was not known. */
+/* The data of one event of the stream. Returns whether it told of a job that was not known, or
+ * that is thought to be gone: a list has more to say. */
 bool tracker_event(struct tracker *tracker, const char *data, size_t length);
 
 /* The body of GET /jobs, asked for at `mark`; `removes`: jobs that it lacks are gone. A body that
