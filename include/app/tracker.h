@@ -61,6 +61,10 @@ void tracker_fill(struct tracker *tracker, size_t room);
 void tracker_flush(struct tracker *tracker);
 /* No job's topic waits for its turn. */
 bool tracker_is_said(const struct tracker *tracker);
+/* The broker refused a message on this topic: kept if it was a job's state, for tracker_again. */
+void tracker_refused(struct tracker *tracker, const char *topic);
+/* What stands on the topics that were refused is to be put right: published, or cleared. */
+void tracker_again(struct tracker *tracker);
 /* The broker may have lost its retained topics: all states are to be published again. */
 void tracker_republish_all(struct tracker *tracker);
 
