@@ -169,6 +169,24 @@ static void on_full(void *ctx, bool full)
     upstream_pause(bridge->upstream, full);
 }
 
+static void on_publication_refused(void *ctx, const char *topic)
+{
+    struct bridge *bridge = ctx;
+    tracker_refused(bridge->tracker, topic);
+}
+
+static void on_again(void *ctx)
+{
+    struct bridge *bridge = ctx;
+    tracker_again(bridge->tracker);
+}
+
+static void on_overdue(void *ctx)
+{
+    struct bridge *bridge = ctx;
+    broker_renew(bridge->broker);
+}
+
 static void on_remembered(
     void *ctx, const char *level, size_t level_length, const char *payload, size_t length)
 {
@@ -236,8 +254,9 @@ static bool bridge_start(struct bridge *bridge, struct error *error)
         .qos = config->mqtt.qos,
         .queue_limit = (size_t)config->mqtt.queue_limit,
         .counters = &bridge->counters};
-    bridge->publisher = publisher_new(
-        bridge->loop, &options, &(struct publisher_handler){bridge, on_room, on_full});
+    bridge->publisher = publisher_new(bridge->loop, &options,
+        &(struct publisher_handler){
+            bridge, on_room, on_full, on_publication_refused, on_again, on_overdue});
     bridge->tracker = tracker_new(bridge->loop, bridge->publisher, config, &bridge->counters);
     bridge->upstream =
         upstream_new(bridge->loop, bridge->client, bridge->tracker, bridge->publisher, config,

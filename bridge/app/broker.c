@@ -34,6 +34,8 @@
 /* How long after the last remembered message the end is taken for granted where the broker does
  * not let the bridge read its own bridge/state. */
 #define MEMORY_SILENCE_MS 5000
+/* And after its echo: some brokers send what they remember a moment later than what is new. */
+#define MEMORY_QUIET_MS 100
 
 enum subscription {
     SUBSCRIBED_JOB_STATES,
@@ -79,8 +81,10 @@ struct broker {
     int64_t up_ms;         /* when the link came up; 0 while it is down */
     bool ready;            /* the memory has been read */
     bool reading;          /* retained job states are coming in */
+    bool echoed;           /* our own state has come back meanwhile */
     bool finished;         /* no further attempts */
     bool reconnect_wanted; /* this connection, or attempt, uses old secrets */
+    bool refused;          /* the last attempt, for its credentials */
     bool left_online;      /* the last connection was closed in order and left `online` behind */
     struct buf will_topic;
     char last_reason[256];
@@ -166,6 +170,10 @@ static void connect_now(void *ctx)
     struct broker *broker = ctx;
     struct mqtt_options options;
     struct error error;
+    /* Only now: new secrets may have come while the refusal was waited out. */
+    if (broker->refused)
+        broker->handler.on_refused(broker->handler.ctx);
+    broker->refused = false;
     broker_options(broker->config, &options);
     options.will_topic = broker->will_topic.data;
     options.will_payload = "offline";
@@ -205,6 +213,14 @@ void broker_reconnect(struct broker *broker)
     case MQTT_CLOSING:
         break;
     }
+}
+
+void broker_renew(struct broker *broker)
+{
+    if (mqtt_state(broker->mqtt) != MQTT_CONNECTED || broker->finished)
+        return;
+    log_warn("%s: no acknowledgement for too long: connecting again", broker->config->mqtt.url);
+    close_to_reconnect(broker);
 }
 
 void broker_finish(struct broker *broker)
@@ -280,6 +296,7 @@ static void on_up(void *ctx, const struct mqtt_limits *limits)
         if (which != SUBSCRIBED_COUNTS || !broker->ready)
             change_subscription(broker, (enum subscription)which, true);
     broker->reading = !broker->finished;
+    broker->echoed = false;
     if (broker->reading)
         timer_set(&broker->memory_end, loop_now(broker->loop) + MEMORY_SILENCE_MS);
     publisher_link_up(broker->publisher, broker->mqtt, limits);
@@ -308,8 +325,7 @@ static void on_down(void *ctx, bool refused, const char *reason)
     }
     if (broker->finished)
         return;
-    if (refused)
-        broker->handler.on_refused(broker->handler.ctx);
+    broker->refused = refused;
     retry_after(broker, refused, reason);
 }
 
@@ -353,7 +369,8 @@ static void remember(struct broker *broker, const char *level, size_t level_leng
     /* So does, at a later connection, what we publish meanwhile. */
     if (broker->ready && !message->retained)
         return;
-    timer_set(&broker->memory_end, loop_now(broker->loop) + MEMORY_SILENCE_MS);
+    timer_set(&broker->memory_end,
+        loop_now(broker->loop) + (broker->echoed ? MEMORY_QUIET_MS : MEMORY_SILENCE_MS));
     broker->handler.on_remembered(
         broker->handler.ctx, level, level_length, message->payload, message->payload_length);
 }
@@ -366,8 +383,9 @@ static void hear_own_state(struct broker *broker, const struct mqtt_message *mes
         return;
     if (!online)
         publisher_repair_state(broker->publisher);
-    else if (broker->reading)
-        end_memory(broker);
+    else if (broker->reading && !broker->echoed)
+        timer_set(&broker->memory_end, loop_now(broker->loop) + MEMORY_QUIET_MS);
+    broker->echoed = online;
 }
 
 static void on_message(void *ctx, const struct mqtt_message *message)

@@ -13,6 +13,7 @@
 #include "clock.h"
 #include "config.h"
 #include "entropy.h"
+#include "ids.h"
 #include "limit.h"
 #include "loop.h"
 #include "mem.h"
@@ -33,6 +34,8 @@
 #define WANTED_LIST_GAP_MS 5000
 /* Between two looks whether the stream has caught up. */
 #define PAUSED_WAIT_MS 5000
+/* This many status calls of a round in a row that failed: it is not the jobs. */
+#define FAILURES_MOST 4
 
 struct status_call {
     struct poller *poller;
@@ -55,18 +58,22 @@ struct poller {
     struct http_request *list_request;
     uint64_t list_mark;
     bool list_adds_only;   /* of the request under way */
-    int64_t not_before_ms; /* AIVA wants to be left alone until then */
+    int64_t not_before_ms; /* no list earlier, whatever makes one desirable */
+    int64_t peace_ms;      /* nothing at all earlier: AIVA has asked for that, or refused the key */
+    bool list_again;       /* the one under way may be older than what it is wanted for */
     struct timer details_timer;
     int64_t list_asked_ms;
     struct status_call calls[CONCURRENT_CALLS];
-    char **round; /* ids still to be asked for, taken from the end; owned */
-    size_t round_count, round_capacity;
+    struct ids round;        /* still to be asked for, taken from the end */
+    struct ids failed;       /* to be asked for again */
+    unsigned round_failures; /* in a row */
     int64_t round_started_ms;
     struct log_limit status_limit;
 };
 
 static void fire_list(void *ctx);
-static void start_round(void *ctx);
+static void fire_round(void *ctx);
+static void start_round(struct poller *poller);
 static void fire_details(void *ctx);
 
 struct poller *poller_new(struct loop *loop, struct http_client *client, struct tracker *tracker,
@@ -83,7 +90,7 @@ struct poller *poller_new(struct loop *loop, struct http_client *client, struct 
     poller->list_asked_ms = INT64_MIN / 2;
     backoff_init(&poller->backoff, BACKOFF_BASE_MS, BACKOFF_CAP_MS);
     timer_init(&poller->list_timer, loop, fire_list, poller);
-    timer_init(&poller->round_timer, loop, start_round, poller);
+    timer_init(&poller->round_timer, loop, fire_round, poller);
     timer_init(&poller->details_timer, loop, fire_details, poller);
     for (size_t i = 0; i < CONCURRENT_CALLS; i++)
         poller->calls[i].poller = poller;
@@ -97,12 +104,6 @@ static void end_call(struct status_call *call)
     call->request = NULL;
 }
 
-static void drop_round(struct poller *poller)
-{
-    while (poller->round_count > 0)
-        free(poller->round[--poller->round_count]);
-}
-
 static void end_all(struct poller *poller)
 {
     timer_stop(&poller->list_timer);
@@ -114,7 +115,8 @@ static void end_all(struct poller *poller)
         http_cancel(poller->calls[i].request);
         end_call(&poller->calls[i]);
     }
-    drop_round(poller);
+    ids_drop_all(&poller->round);
+    ids_drop_all(&poller->failed);
 }
 
 void poller_free(struct poller *poller)
@@ -122,7 +124,8 @@ void poller_free(struct poller *poller)
     if (!poller)
         return;
     end_all(poller);
-    free(poller->round);
+    ids_clear(&poller->round);
+    ids_clear(&poller->failed);
     free(poller);
 }
 
@@ -148,6 +151,9 @@ static int64_t back_off(struct poller *poller, const struct http_answer *answer)
     if (is_unauthorized(answer) && wait < UNAUTHORIZED_WAIT_MS)
         wait = UNAUTHORIZED_WAIT_MS;
     poller->not_before_ms = loop_now(poller->loop) + wait;
+    if ((is_unauthorized(answer) || asks_for_peace(answer)) &&
+        poller->peace_ms < poller->not_before_ms)
+        poller->peace_ms = poller->not_before_ms;
     return wait;
 }
 
@@ -183,10 +189,13 @@ static void list_answered(void *ctx, const struct http_answer *answer)
         return;
     }
     backoff_reset(&poller->backoff);
-    poller->not_before_ms = 0;
+    poller->not_before_ms = poller->peace_ms;
+    if (!poller->list_adds_only)
+        plan_list(poller, poller->mode == POLLER_ALONE ? poller->list_ms : poller->resync_ms);
+    if (poller->list_again)
+        poller_want_list(poller);
     if (poller->list_adds_only)
         return;
-    plan_list(poller, poller->mode == POLLER_ALONE ? poller->list_ms : poller->resync_ms);
     if (poller->mode == POLLER_BESIDE_STREAM || poller->round_started_ms == 0)
         start_round(poller);
     poller->handler.on_outcome(poller->handler.ctx, POLLER_OK, "");
@@ -195,6 +204,7 @@ static void list_answered(void *ctx, const struct http_answer *answer)
 static void ask_for_list(struct poller *poller, bool adds_only)
 {
     struct error error;
+    poller->handler.before_attempt(poller->handler.ctx);
     struct http_call call = {
         .method = HTTP_GET,
         .path = "/jobs",
@@ -204,6 +214,7 @@ static void ask_for_list(struct poller *poller, bool adds_only)
         .ctx = poller,
     };
     poller->list_adds_only = adds_only;
+    poller->list_again = false;
     poller->list_mark = tracker_mark(poller->tracker);
     poller->list_asked_ms = loop_now(poller->loop);
     poller->list_request = http_start(poller->client, &call, &error);
@@ -220,6 +231,8 @@ static void fire_list(void *ctx)
     timer_stop(&poller->details_timer);
     if (poller->paused)
         plan_list(poller, PAUSED_WAIT_MS);
+    else if (loop_now(poller->loop) < poller->peace_ms)
+        timer_set(&poller->list_timer, poller->peace_ms);
     else if (poller->list_request)
         poller->list_adds_only = false;
     else
@@ -232,8 +245,17 @@ static void fire_details(void *ctx)
     struct poller *poller = ctx;
     if (poller->paused)
         timer_set(&poller->details_timer, loop_now(poller->loop) + PAUSED_WAIT_MS);
+    else if (loop_now(poller->loop) < poller->peace_ms)
+        timer_set(&poller->details_timer, poller->peace_ms);
     else if (!poller->list_request)
         ask_for_list(poller, true);
+}
+
+void poller_forget_waits(struct poller *poller)
+{
+    poller->peace_ms = 0;
+    poller->not_before_ms = 0;
+    backoff_reset(&poller->backoff);
 }
 
 void poller_pause(struct poller *poller, bool paused)
@@ -243,6 +265,7 @@ void poller_pause(struct poller *poller, bool paused)
 
 void poller_want_list(struct poller *poller)
 {
+    poller->list_again = poller->list_request != NULL;
     if (poller->mode == POLLER_OFF || poller->list_request)
         return;
     int64_t at = poller->list_asked_ms + WANTED_LIST_GAP_MS;
@@ -266,36 +289,34 @@ void poller_want_details(struct poller *poller)
 
 void poller_follow_list(struct poller *poller)
 {
-    if (poller->mode == POLLER_OFF)
-        return;
-    if (loop_now(poller->loop) < poller->not_before_ms)
-        timer_set(&poller->round_timer, poller->not_before_ms);
-    else
+    if (poller->mode != POLLER_OFF)
         start_round(poller);
 }
 
 /* ---- Status calls */
-
-static void add_to_round(struct poller *poller, const char *id)
-{
-    if (poller->round_count == poller->round_capacity) {
-        poller->round_capacity = poller->round_capacity == 0 ? 64 : poller->round_capacity * 2;
-        poller->round = xreallocarray(poller->round, poller->round_capacity, sizeof *poller->round);
-    }
-    poller->round[poller->round_count++] = xstrdup(id);
-}
 
 static void collect_round(struct poller *poller)
 {
     const struct jobs *jobs = tracker_jobs(poller->tracker);
     for (const struct job *job = jobs_next(jobs, NULL); job; job = jobs_next(jobs, job))
         if (!job_has_ended(job) && topic_classify_id(job->id, strlen(job->id)) == TOPIC_ID_URL_SAFE)
-            add_to_round(poller, job->id);
+            ids_take(&poller->round, xstrdup(job->id));
+}
+
+/* After a round that was given up, so that those who come last in the table get their turn. */
+static void shuffle_round(struct poller *poller)
+{
+    for (size_t left = poller->round.count; left > 1; left--) {
+        size_t other = (size_t)(entropy_u64() % left);
+        char *id = poller->round.items[other];
+        poller->round.items[other] = poller->round.items[left - 1];
+        poller->round.items[left - 1] = id;
+    }
 }
 
 static bool round_is_over(const struct poller *poller)
 {
-    if (poller->round_count > 0)
+    if (poller->round.count > 0)
         return false;
     for (size_t i = 0; i < CONCURRENT_CALLS; i++)
         if (poller->calls[i].request)
@@ -305,43 +326,53 @@ static bool round_is_over(const struct poller *poller)
 
 static void plan_round(struct poller *poller, int64_t at_least_ms)
 {
-    if (poller->mode != POLLER_ALONE && at_least_ms == 0)
-        return;
     int64_t at = poller->round_started_ms + poller->poll_ms;
     if (at < loop_now(poller->loop) + at_least_ms)
         at = loop_now(poller->loop) + at_least_ms;
     timer_set(&poller->round_timer, at);
 }
 
-/* The rest of the round is given up; the next one starts when AIVA wants it. */
-static void give_round_up(struct poller *poller, const struct http_answer *answer, const char *why)
+static void put_round_off(struct poller *poller)
 {
-    drop_round(poller);
-    plan_round(poller, back_off(poller, answer));
-    poller->handler.on_outcome(
-        poller->handler.ctx, is_unauthorized(answer) ? POLLER_UNAUTHORIZED : POLLER_FAILED, why);
+    while (poller->round.count > 0)
+        ids_take(&poller->failed, ids_last(&poller->round));
+}
+
+/* Beside the stream nothing else would tell of this job for a long time: it is asked for again. */
+static void note_failure(struct poller *poller, const char *id, const struct http_answer *answer)
+{
+    char why[LIMIT_DETAIL + 32], text[LIMIT_DETAIL + LIMIT_JOB_ID + 64];
+    bool refused = is_unauthorized(answer) || asks_for_peace(answer);
+    answer_describe(answer, why, sizeof why);
+    snprintf(text, sizeof text, "GET /jobs/%s/status: %s", id, why);
+    ids_take(&poller->failed, xstrdup(id));
+    poller->round_failures++;
+    if (refused || poller->round_failures == FAILURES_MOST) {
+        put_round_off(poller);
+        plan_round(poller, back_off(poller, answer));
+    }
+    if (refused)
+        poller->handler.on_outcome(poller->handler.ctx,
+            is_unauthorized(answer) ? POLLER_UNAUTHORIZED : POLLER_FAILED, text);
+    else
+        log_warn_limited(&poller->status_limit, loop_now(poller->loop), "%s", text);
 }
 
 static void judge_status(
     struct poller *poller, const char *id, uint64_t mark, const struct http_answer *answer)
 {
-    char why[LIMIT_DETAIL + 32];
     struct error error;
-    if (answer->status == 200 && answer->complete) {
-        if (!tracker_answer(
-                poller->tracker, id, answer->body, answer->length, mark, PAYLOAD_POLL, &error))
-            log_warn_limited(&poller->status_limit, loop_now(poller->loop),
-                "status of %s: %s: it is left as it was", id, error.text);
+    if (answer->status != 404 && (answer->status != 200 || !answer->complete)) {
+        note_failure(poller, id, answer);
         return;
     }
-    answer_describe(answer, why, sizeof why);
+    poller->round_failures = 0;
     if (answer->status == 404)
         poller_want_list(poller);
-    else if (is_unauthorized(answer) || asks_for_peace(answer))
-        give_round_up(poller, answer, why);
-    else
-        log_warn_limited(
-            &poller->status_limit, loop_now(poller->loop), "status of %s: %s", id, why);
+    else if (!tracker_answer(
+                 poller->tracker, id, answer->body, answer->length, mark, PAYLOAD_POLL, &error))
+        log_warn_limited(&poller->status_limit, loop_now(poller->loop),
+            "status of %s: %s: it is left as it was", id, error.text);
 }
 
 static void start_calls(struct poller *poller);
@@ -364,7 +395,7 @@ static void start_call(struct poller *poller, struct status_call *call)
 {
     char path[LIMIT_JOB_ID + 32];
     struct error error;
-    call->id = poller->round[--poller->round_count];
+    call->id = ids_last(&poller->round);
     call->mark = tracker_mark(poller->tracker);
     snprintf(path, sizeof path, "/jobs/%s/status", call->id);
     struct http_call request = {
@@ -383,33 +414,71 @@ static void start_call(struct poller *poller, struct status_call *call)
     }
 }
 
-static void start_calls(struct poller *poller)
+/* What keeps status calls from being made, as a time from which on they may be; 0: nothing. */
+static int64_t held_until(const struct poller *poller)
 {
-    if (poller->paused && poller->round_count > 0) {
-        drop_round(poller);
-        timer_set(&poller->round_timer, loop_now(poller->loop) + PAUSED_WAIT_MS);
-    }
-    for (size_t i = 0; i < CONCURRENT_CALLS; i++)
-        while (poller->round_count > 0 && !poller->calls[i].request)
-            start_call(poller, &poller->calls[i]);
-    if (round_is_over(poller) && !timer_is_set(&poller->round_timer))
-        plan_round(poller, 0);
+    int64_t now = loop_now(poller->loop);
+    if (poller->paused)
+        return now + PAUSED_WAIT_MS;
+    return now < poller->peace_ms ? poller->peace_ms : 0;
 }
 
-static void start_round(void *ctx)
+/* Beside the stream there is a next round only if this one left something open. */
+static void plan_next_round(struct poller *poller)
+{
+    if (poller->mode == POLLER_ALONE)
+        plan_round(poller, 0);
+    else if (poller->failed.count > 0)
+        plan_round(poller, backoff_next(&poller->backoff, entropy_u64()));
+}
+
+static void start_calls(struct poller *poller)
+{
+    int64_t held = held_until(poller);
+    if (held != 0 && poller->round.count > 0) {
+        put_round_off(poller);
+        timer_set(&poller->round_timer, held);
+    }
+    for (size_t i = 0; i < CONCURRENT_CALLS; i++)
+        while (poller->round.count > 0 && !poller->calls[i].request)
+            start_call(poller, &poller->calls[i]);
+    if (round_is_over(poller) && !timer_is_set(&poller->round_timer))
+        plan_next_round(poller);
+}
+
+static void begin_round(struct poller *poller)
+{
+    poller->round_failures = 0;
+    poller->round_started_ms = loop_now(poller->loop);
+    if (poller->round.count > 0)
+        poller->handler.before_attempt(poller->handler.ctx);
+    start_calls(poller);
+}
+
+static void start_round(struct poller *poller)
+{
+    bool given_up = poller->round_failures >= FAILURES_MOST;
+    timer_stop(&poller->round_timer);
+    ids_drop_all(&poller->round);
+    ids_drop_all(&poller->failed);
+    collect_round(poller);
+    if (given_up)
+        shuffle_round(poller);
+    begin_round(poller);
+}
+
+/* Beside the stream: what the last round has left open. Alone: everything. */
+static void fire_round(void *ctx)
 {
     struct poller *poller = ctx;
-    if (poller->mode == POLLER_OFF)
-        return;
-    timer_stop(&poller->round_timer);
-    drop_round(poller);
-    if (poller->paused) {
-        timer_set(&poller->round_timer, loop_now(poller->loop) + PAUSED_WAIT_MS);
+    struct ids none = poller->round;
+    if (poller->mode == POLLER_ALONE || poller->round.count > 0) {
+        start_round(poller);
         return;
     }
-    collect_round(poller);
-    poller->round_started_ms = loop_now(poller->loop);
-    start_calls(poller);
+    poller->round = poller->failed;
+    poller->failed = none;
+    begin_round(poller);
 }
 
 void poller_set_mode(struct poller *poller, enum poller_mode mode)
@@ -420,5 +489,5 @@ void poller_set_mode(struct poller *poller, enum poller_mode mode)
     poller->mode = mode;
     poller->round_started_ms = 0;
     if (mode != POLLER_OFF)
-        ask_for_list(poller, false);
+        fire_list(poller);
 }

@@ -36,6 +36,16 @@
 
 #define REPAIR_INTERVAL_MS 1000
 
+/* What stands on a retained topic is wrong while the broker refuses the right value. It is offered
+ * again, at longer and longer intervals. */
+#define AGAIN_FIRST_MS 10000
+#define AGAIN_MOST_MS  3600000
+
+/* MQTT lets nobody send again on the same connection. Twice the keep-alive time, as for a broker
+ * that says nothing at all. */
+#define OVERDUE_LEAST_MS 5000
+#define OVERDUE_MOST_MS  60000
+
 /* MQTT 5, 2.1.1 and 3.3: fixed header, topic length, packet identifier, properties. */
 #define PACKET_OVERHEAD 64
 
@@ -56,6 +66,12 @@ struct publisher {
     struct own_topic own[PUBLISHER_TOPICS];
     struct timer repair;
     int64_t repaired_ms;
+    struct timer again;
+    int64_t again_wait_ms;
+    bool own_refused[PUBLISHER_TOPICS];
+    struct timer overdue;
+    int64_t overdue_wait_ms;
+    int64_t acknowledged_ms;            /* the last time */
     unsigned quick_losses;              /* in a row */
     size_t suspects;                    /* how many messages are still to be sent one at a time */
     bool acknowledged;                  /* something, on this connection */
@@ -69,6 +85,8 @@ struct publisher {
 };
 
 static void fire_repair(void *ctx);
+static void fire_again(void *ctx);
+static void fire_overdue(void *ctx);
 
 struct publisher *publisher_new(struct loop *loop, const struct publisher_options *options,
     const struct publisher_handler *handler)
@@ -85,6 +103,8 @@ struct publisher *publisher_new(struct loop *loop, const struct publisher_option
     publisher->repaired_ms = INT64_MIN / 2;
     buf_init(&publisher->topic, UINT16_MAX);
     timer_init(&publisher->repair, loop, fire_repair, publisher);
+    timer_init(&publisher->again, loop, fire_again, publisher);
+    timer_init(&publisher->overdue, loop, fire_overdue, publisher);
     return publisher;
 }
 
@@ -93,6 +113,8 @@ void publisher_free(struct publisher *publisher)
     if (!publisher)
         return;
     timer_stop(&publisher->repair);
+    timer_stop(&publisher->again);
+    timer_stop(&publisher->overdue);
     for (size_t i = 0; i < PUBLISHER_TOPICS; i++)
         free(publisher->own[i].value);
     buf_clear(&publisher->topic);
@@ -163,12 +185,23 @@ void publisher_set(
 
 /* ---- The connection */
 
+static int64_t overdue_wait(const struct mqtt_limits *limits)
+{
+    int64_t wait = 2000 * (int64_t)limits->keep_alive_s;
+    if (wait == 0 || wait > OVERDUE_MOST_MS)
+        return OVERDUE_MOST_MS;
+    return wait < OVERDUE_LEAST_MS ? OVERDUE_LEAST_MS : wait;
+}
+
 void publisher_link_up(
     struct publisher *publisher, struct mqtt *mqtt, const struct mqtt_limits *limits)
 {
     publisher->mqtt = mqtt;
     publisher->limits = *limits;
     publisher->acknowledged = false;
+    publisher->overdue_wait_ms = overdue_wait(limits);
+    publisher->again_wait_ms = AGAIN_FIRST_MS;
+    memset(publisher->own_refused, 0, sizeof publisher->own_refused);
     if (publisher->stopping)
         return;
     if (!limits->retain_available)
@@ -186,6 +219,8 @@ void publisher_link_down(struct publisher *publisher)
     size_t in_flight = outbox_in_flight(publisher->outbox);
     publisher->mqtt = NULL;
     timer_stop(&publisher->repair);
+    timer_stop(&publisher->again);
+    timer_stop(&publisher->overdue);
     bool quick = outbox_rewind(publisher->outbox, loop_now(publisher->loop));
     publisher->proven = publisher->acknowledged;
     publisher->quick_losses = quick ? publisher->quick_losses + 1 : 0;
@@ -237,6 +272,57 @@ static void report_refused(struct publisher *publisher, const char *topic, const
         "the publication on %s was refused and is dropped: %s", topic, reason);
 }
 
+/* Permission and quota may come back; a packet that is too large stays so. */
+static bool may_be_taken_later(int reason_code)
+{
+    return reason_code == 0x80 || reason_code == 0x83 || reason_code == 0x87 || reason_code == 0x97;
+}
+
+static void fire_again(void *ctx)
+{
+    struct publisher *publisher = ctx;
+    if (publisher->stopping)
+        return;
+    for (unsigned slot = PUBLISHER_STATE; slot < PUBLISHER_TOPICS; slot++)
+        if (publisher->own_refused[slot])
+            queue_own(publisher, slot, false);
+    memset(publisher->own_refused, 0, sizeof publisher->own_refused);
+    publisher->handler.on_again(publisher->handler.ctx);
+}
+
+static void plan_again(struct publisher *publisher, const char *topic)
+{
+    for (unsigned slot = PUBLISHER_STATE; slot < PUBLISHER_TOPICS; slot++) {
+        buf_reset(&publisher->topic);
+        buf_printf(
+            &publisher->topic, "%s/bridge/%s", publisher->options.root, publisher->own[slot].leaf);
+        if (strcmp(publisher->topic.data, topic) == 0)
+            publisher->own_refused[slot] = true;
+    }
+    publisher->handler.on_refused(publisher->handler.ctx, topic);
+    if (timer_is_set(&publisher->again))
+        return;
+    timer_set(&publisher->again, loop_now(publisher->loop) + publisher->again_wait_ms);
+    publisher->again_wait_ms =
+        publisher->again_wait_ms < AGAIN_MOST_MS / 2 ? 2 * publisher->again_wait_ms : AGAIN_MOST_MS;
+}
+
+/* Where others sent later were acknowledged, this one has to do with it. */
+static void fire_overdue(void *ctx)
+{
+    struct publisher *publisher = ctx;
+    int64_t oldest = outbox_oldest_ms(publisher->outbox);
+    if (oldest < 0 || publisher->stopping)
+        return;
+    if (loop_now(publisher->loop) - oldest < publisher->overdue_wait_ms) {
+        timer_set(&publisher->overdue, oldest + publisher->overdue_wait_ms);
+        return;
+    }
+    if (publisher->acknowledged_ms > oldest)
+        outbox_blame_oldest(publisher->outbox);
+    publisher->handler.on_overdue(publisher->handler.ctx);
+}
+
 static void clear_suspect(struct publisher *publisher)
 {
     if (publisher->suspects > 0 && --publisher->suspects == 0)
@@ -250,12 +336,15 @@ void publisher_acknowledged(struct publisher *publisher, uint64_t sequence, int 
     if (!outbox_acknowledge(publisher->outbox, sequence, refused ? &topic : NULL))
         return;
     publisher->acknowledged = true;
+    publisher->acknowledged_ms = loop_now(publisher->loop);
     clear_suspect(publisher);
     if (refused) {
         char reason[96];
         snprintf(reason, sizeof reason, "the broker answered 0x%02x (%s)", (unsigned)reason_code,
             mqtt_reason_text(reason_code));
         report_refused(publisher, topic, reason);
+        if (may_be_taken_later(reason_code))
+            plan_again(publisher, topic);
         free(topic);
     } else {
         publisher->options.counters->acknowledged++;
@@ -304,7 +393,8 @@ static bool is_impossible(struct publisher *publisher, const struct outbox_entry
     }
     if (entry->losses >= (publisher->proven ? LOSSES_CONVICTED : LOSSES_UNPROVEN)) {
         publisher->convicted[publisher->convicted_count++ % CONVICTED_KEPT] = fingerprint(entry);
-        drop_next(publisher, "the broker ended the connection each time it was sent");
+        drop_next(
+            publisher, "the broker ended the connection, or never answered, each time it was sent");
         clear_suspect(publisher);
         return true;
     }
@@ -346,6 +436,8 @@ static bool send_next(struct publisher *publisher)
         drop_next(publisher, error.text);
         return true;
     }
+    if (!timer_is_set(&publisher->overdue))
+        timer_set(&publisher->overdue, loop_now(publisher->loop) + publisher->overdue_wait_ms);
     publisher->options.counters->published++;
     log_debug("%s: %zu bytes", entry->topic, entry->payload_length);
     return publisher->suspects == 0;

@@ -217,6 +217,7 @@ static void connect_now(void *ctx)
 {
     struct stream *stream = ctx;
     struct error error;
+    stream->handler.before_attempt(stream->handler.ctx);
     sse_restart(stream->sse);
     struct httpstream_handler events = {stream, on_open, on_bytes, on_end};
     stream->http = httpstream_open(stream->client, id_to_send(stream), &events, &error);

@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "config.h"
 #include "counters.h"
+#include "ids.h"
 #include "loop.h"
 #include "mem.h"
 #include "publisher.h"
@@ -32,6 +33,7 @@ struct tracker {
     int64_t counts_ms; /* when they were published last */
     struct timer counts_timer;
     struct timer expiry_timer;
+    struct ids refused; /* what the broker did not let be said of them */
     struct log_limit limits[JOB_UPDATE_RESULTS];
     struct job_update update;  /* scratch */
     struct json_object object; /* scratch */
@@ -70,6 +72,7 @@ void tracker_free(struct tracker *tracker)
     timer_stop(&tracker->counts_timer);
     timer_stop(&tracker->expiry_timer);
     jobs_free(tracker->jobs);
+    ids_clear(&tracker->refused);
     job_update_clear(&tracker->update);
     json_object_clear(&tracker->object);
     buf_clear(&tracker->topic);
@@ -186,8 +189,38 @@ bool tracker_is_said(const struct tracker *tracker)
     return jobs_next_unpublished(tracker->jobs) == NULL;
 }
 
+void tracker_refused(struct tracker *tracker, const char *topic)
+{
+    struct topic_parts parts;
+    topic_parse(&parts, tracker->root, topic, strlen(topic));
+    if (parts.kind != TOPIC_JOB_STATE || tracker->refused.count >= LIMIT_REFUSED)
+        return;
+    struct buf id;
+    buf_init(&id, LIMIT_JOB_ID);
+    if (topic_decode_level(&id, parts.level, parts.level_length))
+        ids_take(&tracker->refused, xmemdup0(id.data, id.length));
+    buf_clear(&id);
+}
+
+void tracker_again(struct tracker *tracker)
+{
+    bool all = tracker->refused.count >= LIMIT_REFUSED;
+    while (tracker->refused.count > 0) {
+        char *id = ids_last(&tracker->refused);
+        struct job *job = jobs_find(tracker->jobs, id);
+        if (job && !job->cleared)
+            jobs_set_unpublished(tracker->jobs, job);
+        else
+            clear_state(tracker, id);
+        free(id);
+    }
+    if (all)
+        tracker_republish_all(tracker);
+}
+
 void tracker_republish_all(struct tracker *tracker)
 {
+    ids_drop_all(&tracker->refused);
     for (struct job *job = jobs_next(tracker->jobs, NULL); job; job = jobs_next(tracker->jobs, job))
         if (!job->cleared)
             jobs_set_unpublished(tracker->jobs, job);
@@ -276,7 +309,7 @@ static void say_or_queue(struct tracker *tracker, const struct job_change *chang
 /*
  * Says what tracker->update has changed. `always`: the state is said whatever it changed; so it is
  * for each event of the stream, and for what a command has asked. News of the status goes ahead
- * of its event. Returns whether the job was not known.
+ * of its event. Returns whether the job was not known, or is thought to be gone.
  */
 static bool apply(
     struct tracker *tracker, uint64_t mark, bool from_list, enum payload_source source, bool always)
@@ -287,7 +320,7 @@ static bool apply(
     if (!change.job) {
         if (source == PAYLOAD_STREAM)
             tracker->counters->events_skipped++;
-        return false;
+        return change.gone;
     }
     bool is_news = change.status_changed && !is_merely_found(tracker, &change, source);
     if (always)

@@ -54,6 +54,7 @@ struct upstream {
     enum state state;
     int64_t since_ms; /* Unix time */
     char detail[LIMIT_DETAIL];
+    char no_stream[LIMIT_DETAIL]; /* why there is none */
 };
 
 /* `since` tells how long the state has lasted: a new detail alone does not change it. */
@@ -86,6 +87,14 @@ static void set_state(struct upstream *upstream, enum state state, const char *f
     buf_clear(&payload);
 }
 
+/* Only now: a new key may have come while the refusal was waited out. */
+static void before_attempt(void *ctx)
+{
+    struct upstream *upstream = ctx;
+    if (upstream->state == STATE_UNAUTHORIZED)
+        upstream->handler.on_unauthorized(upstream->handler.ctx);
+}
+
 /* ---- The stream's side */
 
 static void on_open(void *ctx)
@@ -104,6 +113,7 @@ static void on_event(void *ctx, const char *data, size_t length)
 
 static void start_polling(struct upstream *upstream, const char *reason)
 {
+    snprintf(upstream->no_stream, sizeof upstream->no_stream, "%s", reason);
     if (upstream->state != STATE_POLLING && upstream->state != STATE_UNAVAILABLE)
         set_state(upstream, STATE_CONNECTING, "no event stream (%s): asking for the list", reason);
     poller_set_mode(upstream->poller, POLLER_ALONE);
@@ -119,7 +129,6 @@ static void on_down(void *ctx, const struct stream_down *down)
         set_state(upstream, STATE_UNAUTHORIZED,
             "AIVA refuses the key: %s; check aiva.api_key; the next attempt reads it again",
             down->reason);
-        upstream->handler.on_unauthorized(upstream->handler.ctx);
     } else if (given_up && upstream->mode == CONFIG_MODE_AUTO) {
         log_debug("the event stream: %s; next attempt in %.1f s", down->reason, wait);
         start_polling(upstream, down->reason);
@@ -135,8 +144,6 @@ static void on_down(void *ctx, const struct stream_down *down)
 static void on_outcome(void *ctx, enum poller_outcome outcome, const char *detail)
 {
     struct upstream *upstream = ctx;
-    if (outcome == POLLER_UNAUTHORIZED)
-        upstream->handler.on_unauthorized(upstream->handler.ctx);
     if (stream_is_open(upstream->stream) && outcome != POLLER_UNAUTHORIZED) {
         set_state(upstream, STATE_STREAMING, "the event stream is open%s%s",
             outcome == POLLER_OK ? "" : "; ", detail);
@@ -144,10 +151,10 @@ static void on_outcome(void *ctx, enum poller_outcome outcome, const char *detai
             log_warn("%s", detail);
         return;
     }
-    if (outcome == POLLER_OK)
-        set_state(upstream, STATE_POLLING, "%s",
-            upstream->mode == CONFIG_MODE_POLL ? "as configured"
-                                               : "the event stream cannot be had");
+    if (outcome == POLLER_OK && upstream->mode == CONFIG_MODE_POLL)
+        set_state(upstream, STATE_POLLING, "as configured");
+    else if (outcome == POLLER_OK)
+        set_state(upstream, STATE_POLLING, "no event stream: %s", upstream->no_stream);
     else if (outcome == POLLER_UNAUTHORIZED)
         set_state(
             upstream, STATE_UNAUTHORIZED, "AIVA refuses the key: %s; check aiva.api_key", detail);
@@ -167,10 +174,10 @@ struct upstream *upstream_new(struct loop *loop, struct http_client *client,
     upstream->publisher = publisher;
     upstream->handler = *handler;
     upstream->mode = config->aiva.mode;
-    struct stream_handler stream_events = {upstream, on_open, on_event, on_down};
+    struct stream_handler stream_events = {upstream, before_attempt, on_open, on_event, on_down};
     upstream->stream =
         stream_new(loop, client, config->aiva.idle_timeout_s, counters, &stream_events);
-    struct poller_handler poller_events = {upstream, on_outcome};
+    struct poller_handler poller_events = {upstream, before_attempt, on_outcome};
     upstream->poller = poller_new(loop, client, tracker, config, &poller_events);
     set_state(upstream, STATE_CONNECTING, "starting");
     return upstream;
@@ -202,6 +209,7 @@ void upstream_stop(struct upstream *upstream)
 void upstream_reconnect(struct upstream *upstream)
 {
     upstream_stop(upstream);
+    poller_forget_waits(upstream->poller);
     set_state(upstream, STATE_CONNECTING, "connecting again");
     upstream_start(upstream);
 }

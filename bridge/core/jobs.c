@@ -268,7 +268,8 @@ void jobs_apply(struct jobs *jobs, const struct job_update *update, uint64_t mar
     int64_t now_unix_ms, struct job_change *change)
 {
     *change = (struct job_change){0};
-    if (is_known_gone(jobs, update->id, mark, from_list))
+    change->gone = is_known_gone(jobs, update->id, mark, from_list);
+    if (change->gone)
         return;
     struct job *job = jobs_find(jobs, update->id);
     enum job_merge how = job && record_of(job)->touched > mark ? JOB_MERGE_OLDER : JOB_MERGE_NEWER;

@@ -208,6 +208,19 @@ bool outbox_rewind(struct outbox *outbox, int64_t now_ms)
     return quick;
 }
 
+int64_t outbox_oldest_ms(const struct outbox *outbox)
+{
+    const struct item *item = TAILQ_FIRST(&outbox->items);
+    return item && item->in_flight ? item->entry.sent_ms : -1;
+}
+
+void outbox_blame_oldest(struct outbox *outbox)
+{
+    struct item *item = TAILQ_FIRST(&outbox->items);
+    if (item && item->in_flight)
+        item->entry.losses++;
+}
+
 void outbox_drop_waiting(struct outbox *outbox)
 {
     while (outbox->next)

@@ -45,6 +45,12 @@ static bool is_event_stream(const char *content_type)
            strchr("; \t", content_type[length]) != NULL;
 }
 
+/* Compression was not asked for, and would be read as rubbish without a word. */
+static bool is_compressed(const char *content_encoding)
+{
+    return content_encoding[0] != '\0' && strcasecmp(content_encoding, "identity") != 0;
+}
+
 static void on_head(void *ctx)
 {
     struct httpstream *stream = ctx;
@@ -53,9 +59,12 @@ static void on_head(void *ctx)
     if (stream->over)
         return;
     stream->last_byte_ms = loop_now(stream->transport.loop);
-    stream->refused = head->status != 200 || !is_event_stream(head->content_type);
+    stream->refused = head->status != 200 || !is_event_stream(head->content_type) ||
+                      is_compressed(head->content_encoding);
+    /* The body of a 200 says nothing about why it is not a stream, and may have no end. */
     if (stream->refused)
-        timer_set(&stream->deadline, loop_now(stream->transport.loop) + STREAM_REFUSAL_MS);
+        timer_set(&stream->deadline,
+            loop_now(stream->transport.loop) + (head->status == 200 ? 0 : STREAM_REFUSAL_MS));
     else
         stream->handler.on_open(stream->handler.ctx);
 }
@@ -97,6 +106,9 @@ static void describe_end(const struct httpstream *stream, int curl_code, char *t
         snprintf(text, size, "the server answered with status %d", head->status);
     else if (stream->refused && head->content_type[0] == '\0')
         snprintf(text, size, "the answer has no content type, expected text/event-stream");
+    else if (stream->refused && is_event_stream(head->content_type))
+        snprintf(text, size, "the answer has content encoding %s, which was not asked for",
+            head->content_encoding);
     else if (stream->refused)
         snprintf(text, size, "the answer has content type %s, expected text/event-stream",
             head->content_type);

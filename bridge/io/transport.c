@@ -191,6 +191,8 @@ static void read_header_line(struct transport *transport, const char *line, size
         *head = (struct transport_head){.status = status_of(line, length), .bytes = head->bytes};
     } else if (length > 0) {
         keep_value(line, length, "Content-Type", head->content_type, sizeof head->content_type);
+        keep_value(line, length, "Content-Encoding", head->content_encoding,
+            sizeof head->content_encoding);
         keep_value(line, length, "Retry-After", head->retry_after, sizeof head->retry_after);
     } else if (head->status >= 200) {
         head->complete = true;

@@ -30,7 +30,7 @@ struct broker_handler {
     void (*on_reconnected)(void *ctx);
     void (*on_command)(
         void *ctx, const struct topic_parts *topic, const struct mqtt_message *message);
-    /* Credentials were refused: read them again before the next attempt. */
+    /* Credentials were refused, and the next attempt is about to be made: read them again. */
     void (*on_refused)(void *ctx);
 };
 
@@ -42,6 +42,9 @@ void broker_free(struct broker *broker);
 void broker_start(struct broker *broker);
 /* Drops the connection and makes a new one at once, with what the configuration says now. */
 void broker_reconnect(struct broker *broker);
+/* The same because the broker is deaf: with what is known, and the waits stay as long as they are.
+ */
+void broker_renew(struct broker *broker);
 /* No further attempts after the one under way; an open connection stays. */
 void broker_finish(struct broker *broker);
 /* Ends an open connection in order; broker_is_closed says when it is done. */

@@ -23,6 +23,8 @@ enum poller_outcome { POLLER_OK, POLLER_UNAUTHORIZED, POLLER_FAILED };
 
 struct poller_handler {
     void *ctx;
+    /* Before a list is asked for, and before a round of status calls. */
+    void (*before_attempt)(void *ctx);
     /* A list, or a status call that says something of all, has ended. */
     void (*on_outcome)(void *ctx, enum poller_outcome outcome, const char *detail);
 };
@@ -40,6 +42,8 @@ void poller_want_list(struct poller *poller);
 void poller_want_details(struct poller *poller);
 /* While the stream is held back, AIVA would be ahead of it: nothing is asked until it goes on. */
 void poller_pause(struct poller *poller, bool paused);
+/* Key or certificates are new: the waits that the old ones have brought do not count any more. */
+void poller_forget_waits(struct poller *poller);
 /* A list was just applied by someone else: the status calls that follow from it. */
 void poller_follow_list(struct poller *poller);
 

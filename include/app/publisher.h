@@ -38,6 +38,12 @@ struct publisher_handler {
     void (*on_room)(void *ctx, size_t room);
     /* The outbox is full: nothing more should be read; and again: it has half emptied. */
     void (*on_full)(void *ctx, bool full);
+    /* The broker refused a retained message that it may take later, and then: it is time to try
+     * once more. */
+    void (*on_refused)(void *ctx, const char *topic);
+    void (*on_again)(void *ctx);
+    /* The broker has not acknowledged something for too long: only a new connection can help. */
+    void (*on_overdue)(void *ctx);
 };
 
 struct publisher *publisher_new(struct loop *loop, const struct publisher_options *options,

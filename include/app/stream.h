@@ -29,6 +29,7 @@ struct stream_down {
 
 struct stream_handler {
     void *ctx;
+    void (*before_attempt)(void *ctx);
     void (*on_open)(void *ctx);
     void (*on_event)(void *ctx, const char *data, size_t length);
     /* Down; the next attempt is already planned. */

@@ -38,7 +38,8 @@ void tracker_check_level(struct tracker *tracker, const char *level, size_t leve
 /* The broker remembers a bridge/jobs of ours: this is not the first start. */
 void tracker_adopt_counts(struct tracker *tracker);
 
-/* The data of one event of the stream. Returns whether it told of a job that was not known. */
+/* The data of one event of the stream. Returns whether it told of a job that was not known, or
+ * that is thought to be gone: a list has more to say. */
 bool tracker_event(struct tracker *tracker, const char *data, size_t length);
 
 /* The body of GET /jobs, asked for at `mark`; `removes`: jobs that it lacks are gone. A body that
@@ -60,6 +61,10 @@ void tracker_fill(struct tracker *tracker, size_t room);
 void tracker_flush(struct tracker *tracker);
 /* No job's topic waits for its turn. */
 bool tracker_is_said(const struct tracker *tracker);
+/* The broker refused a message on this topic: kept if it was a job's state, for tracker_again. */
+void tracker_refused(struct tracker *tracker, const char *topic);
+/* What stands on the topics that were refused is to be put right: published, or cleared. */
+void tracker_again(struct tracker *tracker);
 /* The broker may have lost its retained topics: all states are to be published again. */
 void tracker_republish_all(struct tracker *tracker);
 

@@ -18,7 +18,7 @@ struct poller;
 
 struct upstream_handler {
     void *ctx;
-    /* The key was refused: read it again before the next attempt. */
+    /* The key was refused, and the next attempt is about to be made: read it again. */
     void (*on_unauthorized)(void *ctx);
 };
 

@@ -22,7 +22,9 @@
     (8u * 1024 * 1024) /* bytes of one packet from the broker: the largest state and its topic */
 #define LIMIT_MQTT_RECEIVE 1000  /* messages the broker may send ahead of acknowledgements */
 #define LIMIT_TOMBSTONES   20000 /* ids of jobs that are gone, remembered against late events */
-#define LIMIT_INBOX_BYTES  (64u * 1024 * 1024) /* bytes of messages received and not yet handled */
+#define LIMIT_REFUSED                                                                              \
+    20000 /* ids whose states the broker refused; beyond that all are said again */
+#define LIMIT_INBOX_BYTES (64u * 1024 * 1024) /* bytes of messages received and not yet handled */
 #define LIMIT_OUTBOX_BYTES                                                                         \
     (256u * 1024 * 1024)         /* bytes waiting for the broker; then the stream is paused */
 #define LIMIT_RETRY_AFTER_S 600  /* longest Retry-After that is obeyed */

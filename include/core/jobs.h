@@ -43,6 +43,7 @@ uint64_t jobs_mark(const struct jobs *jobs);
 
 struct job_change {
     struct job *job; /* NULL where the update was ignored: the job is gone, or the record is full */
+    bool gone;       /* it was ignored because the job is thought to be gone */
     bool created;
     bool status_changed;             /* true for a created job too */
     bool changed;                    /* the record differs */

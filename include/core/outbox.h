@@ -37,7 +37,7 @@ struct outbox_entry {
     bool retain;
     bool json;
     int64_t sent_ms; /* monotonic, of the last sending */
-    unsigned losses; /* connections that ended soon after this, and nothing else, was sent */
+    unsigned losses; /* connections that ended because of this, as far as anybody can tell */
 };
 
 struct outbox *outbox_new(void);
@@ -63,6 +63,10 @@ bool outbox_acknowledge(struct outbox *outbox, uint64_t sequence, char **topic);
  * have been the reason; it gets the blame (`losses`) if it was the only one. */
 #define OUTBOX_BLAME_MS 2000
 bool outbox_rewind(struct outbox *outbox, int64_t now_ms);
+/* When the oldest in flight was sent; -1 where nothing is. */
+int64_t outbox_oldest_ms(const struct outbox *outbox);
+/* The oldest in flight gets the blame: it alone was never acknowledged. */
+void outbox_blame_oldest(struct outbox *outbox);
 /* Forgets all that has not been sent. */
 void outbox_drop_waiting(struct outbox *outbox);
 

@@ -28,6 +28,7 @@ struct transport_head {
     bool complete; /* the final section has ended: what follows is body (or trailers) */
     size_t bytes;  /* of all sections */
     char content_type[256];
+    char content_encoding[64];
     char retry_after[128];
 };
 

@@ -93,6 +93,34 @@ def test_a_silent_broker_does_not_lose_what_comes_later(bad):
     assert numbers(bad) == list(range(200))
 
 
+def test_an_acknowledgement_that_never_comes(bad):
+    """MQTT has no other cure than a new connection. Nothing else is sent twice."""
+    bad.broker.connack_properties = {"server_keep_alive": 2}
+    bad.start([job("one")])
+    connects = len(bad.broker.connects)
+    lost = [b'"n":1']
+    bad.broker.on_publish = lambda packet: \
+        Answer.LOST if lost and lost[0] in packet.payload and lost.pop() else None
+    emit(bad, 4)
+    wait_until(lambda: set(numbers(bad)) == {0, 1, 2, 3}, "what was not acknowledged")
+    wait_until(lambda: numbers(bad)[-1] == 3, "the last state, after it")
+    assert len(bad.broker.connects) == connects + 1
+    assert "no acknowledgement for too long" in bad.bridge.output()
+
+
+@pytest.mark.slow
+def test_a_message_that_is_never_acknowledged(bad):
+    """It is given up in the end: otherwise all would be published again and again."""
+    bad.broker.connack_properties = {"server_keep_alive": 2}
+    bad.start([job("one")])
+    bad.broker.on_publish = lambda packet: Answer.LOST if b'"n":1' in packet.payload else None
+    emit(bad, 4)
+    wait_until(lambda: "or never answered, each time" in bad.bridge.output(), "the end", 60)
+    connects = len(bad.broker.connects)
+    time.sleep(7)
+    assert len(bad.broker.connects) == connects
+
+
 def test_a_broker_that_stops_reading(bad):
     """Its receive buffer fills; when it goes on, nothing is missing."""
     bad.start([job("one")])

@@ -118,6 +118,39 @@ def test_quota_exceeded_is_not_the_end_of_later_messages(bad):
     bad.wait_state("one", progress=2)
 
 
+def test_what_was_refused_for_a_while_is_said_again(bad):
+    """Quota and permission come back; then what stands on the topics is true, though nobody
+    speaks of the jobs again: a new status, a job that is gone, the counts."""
+    bad.start([job("one"), job("gone", "completed")])
+    counts = bad.recorder.wait_topic(of_bridge("jobs")).json
+    assert (counts["total"], counts["completed"]) == (2, 1)
+    bad.broker.on_publish = lambda packet: 0x97 if packet.topic.startswith("aiva/jobs/one/") \
+        else 0x87
+    since = bad.broker.mark()
+    bad.simulator.set_job("one", status="completed")
+    bad.simulator.vanish("gone")
+    bad.recorder.publish(of_bridge("command/refresh"), b"x")
+    for topic in (of_job("one", "state"), of_job("gone", "state"), of_bridge("jobs")):
+        bad.broker.wait_packet("PUBLISH", since, topic=topic)
+    bad.broker.on_publish = lambda packet: None
+    bad.broker.wait(lambda: of_job("gone", "state") not in bad.broker.retained
+                    and b'"completed"' in bad.broker.retained[of_job("one", "state")].payload
+                    and b'"total":1' in bad.broker.retained[of_bridge("jobs")].payload,
+                    "the truth on the topics")
+    assert len(bad.broker.connects) == 1
+
+
+def test_what_is_too_large_is_not_said_again(bad):
+    """Trying again could not help."""
+    bad.broker.on_publish = lambda packet: {"aiva/jobs/large/state": 0x95,
+                                            "aiva/jobs/denied/state": 0x87}.get(packet.topic)
+    bad.simulator.put_jobs([job("large", "completed"), job("denied", "completed")])
+    bad.bridge.start()
+    bad.broker.wait_packet("PUBLISH", topic=of_job("denied", "state"), count=2)
+    bad.stream_marker()
+    assert len(bad.broker.published(of_job("large", "state"))) == 1
+
+
 def test_a_late_acknowledgement_is_enough(bad):
     """Held for a while, then given: nothing is sent twice."""
     bad.start([job("one")])

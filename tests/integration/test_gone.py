@@ -86,6 +86,18 @@ def test_the_list_brings_it_back(world):
     world.wait_state("gone-1", last + 1, status="processing")
 
 
+def test_an_event_of_a_job_thought_gone_makes_the_list_decide(world):
+    """It may be late, or the job may be back: the list is asked, and not only at the next resync."""
+    world.start([job("back-1", "queued"), job("late-1", "completed")], {"aiva.list_interval_s": 1})
+    world.simulator.put_jobs([])
+    world.refresh()
+    last = max(cleared(world, name).position for name in ("back-1", "late-1"))
+    world.simulator.emit({"job_id": "late-1", "status": "completed"})
+    world.simulator.set_job("back-1", status="processing")
+    world.wait_state("back-1", last + 1, status="processing")
+    assert not world.states("late-1", last + 1)
+
+
 def assert_a_bad_list_deletes_nothing(world, fault):
     """The list goes wrong once; the two jobs that it ought to show stay."""
     since = world.recorder.mark()
@@ -128,6 +140,18 @@ def test_a_status_call_of_404_makes_the_list_decide(world):
     assert_nothing_left(world, "gone-1")
     assert not world.events("stays")
     assert all(message.payload for message in world.states("stays"))
+
+
+def test_a_404_while_an_older_list_is_under_way(world):
+    """That list still has the job, and only adds: another one is read after it."""
+    world.start([job("gone-1", "completed")], {"aiva.list_interval_s": 1})
+    world.simulator.fault("list", delay_ms=1500, after_work=True)
+    lists = world.simulator.requests("list")
+    world.simulator.set_job("new", status="queued")
+    wait_until(lambda: world.simulator.requests("list") > lists, "the list for details")
+    world.simulator.vanish("gone-1")
+    assert world.command("gone-1", "refresh")["error"] == "not_found"
+    cleared(world, "gone-1")
 
 
 @pytest.mark.slow

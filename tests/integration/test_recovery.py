@@ -6,7 +6,7 @@ import signal
 import time
 
 import pytest
-from harness.rawserver import RawServer
+from harness.rawserver import Closing, RawServer
 from harness.simulator import KEY
 from harness.topics import of_bridge, of_job
 from harness.waiting import wait_until
@@ -119,8 +119,20 @@ def test_where_there_is_no_stream_it_polls(world, fault):
     world.simulator.put_jobs([job("one", "queued", progress=7)])
     world.simulator.fault("stream", times=0, **fault)
     world.bridge.start(FAST_POLL)
-    world.wait_upstream("polling")
+    polling = world.wait_upstream("polling")
+    why = "application/json" if fault["status"] == 200 else f"status {fault['status']}"
+    assert why in polling.json["detail"]
     world.wait_state("one", status="queued", progress=7)
+
+
+def test_a_compressed_stream_is_none(world):
+    """It was not asked for, and nobody would notice that nothing is understood. It need not end."""
+    with RawServer(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+                   b"Content-Encoding: gzip\r\nContent-Length: 1000000\r\n\r\n") as server:
+        world.bridge.start({"aiva.url": server.url})
+        world.recorder.wait_for(
+            lambda message: message.topic == of_bridge("upstream")
+            and "content encoding gzip" in message.json["detail"])
 
 
 def test_polling_tells_of_changes(world):
@@ -235,6 +247,67 @@ def test_the_list_waits_as_long_as_it_is_told(world):
     assert after - refused >= 6900
 
 
+def asked_after(world, kind, before):
+    """When the first request of a kind after so many came, and the one after it."""
+    wait_until(lambda: world.simulator.requests(kind) > before + 1, f"two more of {kind}", 30)
+    return [line["at_ms"] for line in world.simulator.stats()["log"]
+            if line["kind"] == kind][before:before + 2]
+
+
+def test_a_refused_status_holds_up_the_list(world):
+    """AIVA wants to be left alone, whichever call it said so to."""
+    world.simulator.put_jobs([job("one")])
+    world.bridge.start({**FAST_POLL, "aiva.mode": "poll"})
+    world.wait_upstream("polling")
+    world.wait_state("one")
+    world.simulator.fault("status", status=429, retry_after="5")
+    _, after = asked_after(world, "status", world.simulator.requests("status"))
+    refused = [line["at_ms"] for line in world.simulator.stats()["log"]
+               if line["status"] == 429][0]
+    assert after - refused >= 4900
+    assert not [line for line in world.simulator.stats()["log"]
+                if line["kind"] == "list" and refused + 100 < line["at_ms"] < refused + 4900]
+
+
+def test_a_refused_list_holds_up_everything(world):
+    """No status call meanwhile, and no list because the stream was opened again."""
+    world.start([job("one")], {"aiva.resync_interval_s": 1})
+    world.simulator.fault("list", status=429, retry_after="6")
+    lists = world.simulator.requests("list")
+    wait_until(lambda: world.simulator.requests("list") > lists, "the refused list")
+    streams = world.simulator.requests("stream")
+    world.simulator.cut()
+    wait_streams(world, streams + 1)
+    refused, after = asked_after(world, "list", lists)
+    assert after - refused >= 5900
+    assert not [line for line in world.simulator.stats()["log"]
+                if line["kind"] == "status" and refused + 100 < line["at_ms"] < refused + 5900]
+
+
+def test_a_failed_status_call_is_made_again(world):
+    """Beside the stream nothing else would tell of the job for a long time."""
+    world.simulator.fault("status", status=500)
+    world.start([job("one", progress=40), job("two", progress=50)])
+    world.wait_state("one", progress=40)
+    world.wait_state("two", progress=50)
+
+
+def test_a_dead_upstream_is_not_hammered(world):
+    """While polling, with many jobs to ask for: connections to nobody are counted and few."""
+    jobs = [job(f"job-{number}") for number in range(40)]
+    world.simulator.put_jobs(jobs)
+    world.bridge.start({**FAST_POLL, "aiva.mode": "poll"})
+    for one in jobs:
+        world.wait_state(one["job_id"])
+    port = world.simulator.port
+    world.simulator.end()
+    with Closing(port) as closing:
+        wait_until(lambda: closing.accepted, "the first connection")
+        # Not a wait for something: how many come in some time is the thing itself.
+        time.sleep(6)
+        assert closing.accepted <= 40
+
+
 # --- refusals
 
 
@@ -273,6 +346,19 @@ def test_the_key_file_is_read_again_by_itself(world, tmp_path):
     key.write_text("a-new-key\n")
     world.simulator.set_key("a-new-key")
     wait_until(lambda: world.simulator.stats()["unauthorized"] > 0, "the old key to be refused")
+    wait_until(lambda: world.simulator.stats()["streams_open"] == 1, "the new key", 75, 0.1)
+
+
+@pytest.mark.slow
+def test_a_key_that_comes_later_is_read_before_the_next_attempt(world, tmp_path):
+    """The file gets the new key while the refusal is waited out: one wait is enough."""
+    key = tmp_path / "key"
+    key.write_text(KEY)
+    world.start([job("one")], {"aiva.api_key": None, "aiva.api_key_file": str(key)})
+    since = world.recorder.mark()
+    world.simulator.set_key("a-new-key")
+    world.wait_upstream("unauthorized", since)
+    key.write_text("a-new-key\n")
     wait_until(lambda: world.simulator.stats()["streams_open"] == 1, "the new key", 75, 0.1)
 
 
@@ -370,6 +456,20 @@ def test_a_restart_with_nothing_changed_is_quiet(world):
     events = {message.topic for message in world.recorder.messages[since:]
               if message.topic.endswith("/event")}
     assert events == {of_job(marker, "event")}
+
+
+def test_a_broker_that_remembers_a_moment_late(bad):
+    """Some send retained messages after newer ones: the restart still knows what was before."""
+    bad.start([job("one", "queued"), job("gone", "completed"), job("same", "processing")])
+    bad.recorder.wait_topic(of_bridge("jobs"))
+    bad.bridge.kill()
+    bad.broker.retained_delay = 0.05
+    bad.simulator.put_jobs([job("one", "completed"), job("same", "processing")])
+    since = bad.start()
+    assert bad.wait_event("one", since).json["previous"] == "queued"
+    assert bad.wait_event("gone", since).json["event_type"] == "deleted"
+    bad.stream_marker()
+    assert not bad.events("same", since)
 
 
 def test_rubbish_among_the_retained_topics(world):

@@ -158,6 +158,26 @@ static void test_outbox_blames_only_what_was_sent_alone(void **state)
     outbox_free(outbox);
 }
 
+static void test_outbox_knows_how_long_the_oldest_is_in_flight(void **state)
+{
+    (void)state;
+    struct outbox *outbox = outbox_new();
+    push(outbox, "t", "1", 0);
+    push(outbox, "t", "2", 0);
+    assert_int_equal(outbox_oldest_ms(outbox), -1);
+    outbox_blame_oldest(outbox);
+    outbox_send_next(outbox, 1000);
+    outbox_send_next(outbox, 2000);
+    assert_int_equal(outbox_oldest_ms(outbox), 1000);
+    outbox_acknowledge(outbox, 1, NULL);
+    assert_int_equal(outbox_oldest_ms(outbox), 2000);
+    outbox_blame_oldest(outbox);
+    assert_false(outbox_rewind(outbox, 2000 + OUTBOX_BLAME_MS));
+    assert_int_equal(outbox_oldest_ms(outbox), -1);
+    assert_int_equal(outbox_peek(outbox)->losses, 1);
+    outbox_free(outbox);
+}
+
 static void test_outbox_keeps_the_blame_with_a_slot(void **state)
 {
     (void)state;
@@ -283,6 +303,7 @@ int main(void)
         cmocka_unit_test(test_outbox_takes_back_what_could_not_be_sent),
         cmocka_unit_test(test_outbox_blames_the_oldest_for_a_quick_loss_only),
         cmocka_unit_test(test_outbox_blames_only_what_was_sent_alone),
+        cmocka_unit_test(test_outbox_knows_how_long_the_oldest_is_in_flight),
         cmocka_unit_test(test_outbox_keeps_the_blame_with_a_slot),
         cmocka_unit_test(test_outbox_drops_what_waits_and_nothing_else),
         cmocka_unit_test(test_outbox_keeps_bytes_that_are_no_text),

@@ -180,9 +180,16 @@ class Session:
             if codes[-1] < 0x80:
                 self.subscriptions[pattern] = options
         self.send(packets.encode_suback(self.version, "SUBACK", packet.number, codes))
-        for (pattern, options), code in zip(packet.filters, codes):
+        granted = [one for one, code in zip(packet.filters, codes) if code < 0x80]
+        if self.is_victim and self.broker.retained_delay:
+            threading.Timer(self.broker.retained_delay, self._deliver_retained, (granted,)).start()
+        else:
+            self._deliver_retained(granted)
+
+    def _deliver_retained(self, granted):
+        for pattern, options in granted:
             for message in list(self.broker.retained.values()):
-                if code < 0x80 and options >> 4 & 3 < 2 and matches(pattern, message.topic):
+                if options >> 4 & 3 < 2 and matches(pattern, message.topic):
                     self.deliver(message, options, True)
 
     def _on_unsubscribe(self, packet):
@@ -226,6 +233,7 @@ class BadBroker:
         self.connack_code = 0
         self.connack_properties = {}
         self.connack_delay = 0
+        self.retained_delay = 0
         self.answers_connect = True
         self.answers_pings = True
         self.on_connect = lambda packet: 0

@@ -8,9 +8,9 @@ import threading
 class RawServer:
     """Answers each request, whatever it is, with bytes that no decent server would send."""
 
-    def __init__(self, answer):
+    def __init__(self, answer, port=0):
         self._answer = answer
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=64)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -20,9 +20,12 @@ class RawServer:
                 one, _ = self._listener.accept()
             except OSError:
                 return
-            with one, contextlib.suppress(OSError):
-                one.recv(65536)
-                one.sendall(self._answer)
+            self._answer_one(one)
+
+    def _answer_one(self, one):
+        with one, contextlib.suppress(OSError):
+            one.recv(65536)
+            one.sendall(self._answer)
 
     def close(self):
         with contextlib.suppress(OSError):
@@ -34,3 +37,15 @@ class RawServer:
 
     def __exit__(self, *_):
         self.close()
+
+
+class Closing(RawServer):
+    """Closes what connects without a word, and counts it."""
+
+    def __init__(self, port):
+        self.accepted = 0
+        super().__init__(b"", port)
+
+    def _answer_one(self, one):
+        self.accepted += 1
+        one.close()
