@@ -11,6 +11,7 @@
 #include "bridge.h"
 #include "check.h"
 #include "config.h"
+#include "guard.h"
 #include "limit.h"
 #include "loop.h"
 #include "mem.h"
@@ -61,9 +62,10 @@ static int exit_code(const struct error *error)
     return 1;
 }
 
-static int report(const struct error *error)
+static int report(struct error *error)
 {
     fflush(stdout);
+    secret_mask(error->text);
     fprintf(stderr, "aiva-mqtt-bridge: %s\n", error->text);
     return exit_code(error);
 }
@@ -135,6 +137,9 @@ static int act(enum action action, struct config *config, const struct config_so
     log_setup((enum log_level)config->log.level, (enum log_format)config->log.format);
     secret_set(SECRET_API_KEY, config->aiva.api_key);
     secret_set(SECRET_PASSWORD, config->mqtt.password);
+    if (action == ACTION_RUN || action == ACTION_CHECK)
+        guard_warn(config, source->name);
+    guard_environment();
     switch (action) {
     case ACTION_PRINT_ACL:
         return print_acl(config);
@@ -169,12 +174,13 @@ static int run(const struct options *options)
         source.name = options->config_file;
     }
     struct config *config = config_load(&source, &error);
-    int code = config ? act(options->action, config, &source) : report(&error);
-    config_free(config);
-    secret_clear();
     if (text.data)
         explicit_bzero(text.data, text.length);
     buf_clear(&text);
+    source.text = NULL;
+    int code = config ? act(options->action, config, &source) : report(&error);
+    config_free(config);
+    secret_clear();
     return code;
 }
 
@@ -207,6 +213,7 @@ int main(int argc, char **argv)
     };
     struct options options = {.action = ACTION_RUN};
     int option;
+    guard_process();
     loop_block_signals();
     while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
         bool single = true;

@@ -13,6 +13,7 @@
 #include "limit.h"
 #include "loop.h"
 #include "mem.h"
+#include "secret.h"
 
 #define LOG_TAG "publisher"
 #include "log.h"
@@ -147,9 +148,29 @@ static void check_fill(struct publisher *publisher)
 
 /* ---- Taking messages */
 
+/* AIVA's words are passed on as they stand; the key is not, should they ever hold it. */
+static void send_without_key(struct publisher *publisher, const struct outbox_message *message)
+{
+    struct outbox_message masked = *message;
+    char *payload;
+    if (secret_key_is_in(message->topic, strlen(message->topic))) {
+        log_error("a message whose topic would hold the API key is not published");
+        return;
+    }
+    payload = xmemdup0(message->payload, message->payload_length);
+    secret_mask_key(payload, message->payload_length);
+    masked.payload = payload;
+    outbox_push(publisher->outbox, &masked);
+    free(payload);
+}
+
 void publisher_send(struct publisher *publisher, const struct outbox_message *message)
 {
-    outbox_push(publisher->outbox, message);
+    if (secret_key_is_in(message->payload, message->payload_length) ||
+        secret_key_is_in(message->topic, strlen(message->topic)))
+        send_without_key(publisher, message);
+    else
+        outbox_push(publisher->outbox, message);
     check_fill(publisher);
 }
 

@@ -12,7 +12,7 @@
 #include "clock.h"
 #include "mem.h"
 
-#define uthash_fatal(message) abort()
+#define uthash_malloc(size) xmalloc(size)
 #include <uthash.h>
 
 /* What others see comes first, so that a pointer to it is a pointer to the record. */

@@ -117,7 +117,7 @@ static void describe_failure(
     else if (request->body.failed)
         snprintf(text, size, "the answer is longer than %zu bytes", request->body.limit);
     else if (curl_code != CURLE_OK)
-        snprintf(text, size, "%s", transport_reason(&request->transport, curl_code));
+        transport_reason(&request->transport, curl_code, text, size);
     else
         text[0] = '\0';
 }
@@ -126,7 +126,7 @@ static void answer(struct http_request *request, int curl_code)
 {
     const struct transport_head *head = &request->transport.head;
     http_done *done = request->done;
-    char failure[CURL_ERROR_SIZE + 64];
+    char failure[CURL_ERROR_SIZE + 128];
     struct http_answer result = {
         .status = head->complete ? head->status : 0,
         .body = request->body.data != NULL ? request->body.data : "",

@@ -115,7 +115,7 @@ static void describe_end(const struct httpstream *stream, int curl_code, char *t
     else if (curl_code == CURLE_OK)
         snprintf(text, size, "the server ended the stream");
     else
-        snprintf(text, size, "%s", transport_reason(&stream->transport, curl_code));
+        transport_reason(&stream->transport, curl_code, text, size);
 }
 
 static void end(struct httpstream *stream, int curl_code)

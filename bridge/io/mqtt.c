@@ -19,6 +19,7 @@
 #include "mem.h"
 #include "mqttconnect.h"
 #include "mqttlink.h"
+#include "mqttprobe.h"
 
 #define LOG_TAG "mqtt"
 #include "log.h"
@@ -53,6 +54,10 @@ struct mqtt {
     int64_t stuck_ms;
     struct timer timer; /* of the state: the attempt, the close, a publication that was given up */
     int timeout_s;      /* of the attempt */
+    /* With TLS: looks for the cause of an attempt that failed; prepared with it, NULL elsewhere. */
+    struct mqttprobe *probe;
+    char failure[512]; /* of that attempt: what paho said */
+    bool failure_refused;
     struct mqtt_limits limits;
     struct demands demands;
     int keep_alive_s;   /* of the attempt or connection */
@@ -100,6 +105,12 @@ static void say_refused(struct mqtt *mqtt)
     mqtt->refused_said = refused;
 }
 
+static void drop_probe(struct mqtt *mqtt)
+{
+    mqttprobe_free(mqtt->probe);
+    mqtt->probe = NULL;
+}
+
 /* The only way out of a connection. The handler's call is the last step: it may free mqtt. */
 static void down(struct mqtt *mqtt, bool refused, const char *reason)
 {
@@ -107,6 +118,7 @@ static void down(struct mqtt *mqtt, bool refused, const char *reason)
 
     say_refused(mqtt);
     timer_stop(&mqtt->timer);
+    drop_probe(mqtt);
     mqtt->state = MQTT_IDLE;
     mqtt->link = NULL;
     mqtt->in_flight = 0;
@@ -123,6 +135,7 @@ static void abandon(struct mqtt *mqtt)
     snprintf(text, sizeof text,
         "no answer %d s after the attempt began: looking up the broker's name seems to be stuck",
         mqtt->timeout_s + CONNECT_GRACE_S);
+    drop_probe(mqtt);
     mqtt->stuck = mqtt->link;
     mqtt->stuck_ms = loop_now(mqtt->loop);
     mqtt->link = NULL;
@@ -164,10 +177,11 @@ void mqtt_free(struct mqtt *mqtt)
     if (mqtt == NULL)
         return;
     timer_stop(&mqtt->timer);
-    if (mqtt->state == MQTT_CONNECTING)
+    if (mqtt->state == MQTT_CONNECTING && !mqttprobe_is_running(mqtt->probe))
         mqttlink_leave(mqtt->link);
     else if (mqtt->link != NULL)
         mqttlink_free(mqtt->link);
+    drop_probe(mqtt);
     if (mqtt->stuck != NULL)
         mqttlink_leave(mqtt->stuck);
     empty_inbox(mqtt);
@@ -217,6 +231,27 @@ static void learn(struct mqtt *mqtt, int code)
         mqtt->demands.will_unretained = true;
 }
 
+static void on_probed(void *ctx, bool refused, const char *words)
+{
+    struct mqtt *mqtt = ctx;
+    /* That a port is out of reach now is no reason for what OpenSSL did not like before. */
+    bool better = words[0] != '\0' && (refused || !mqtt->failure_refused);
+    char text[sizeof mqtt->failure]; /* not mqtt's own, which may be freed by whom it is told */
+
+    snprintf(text, sizeof text, "%s", better ? words : mqtt->failure);
+    down(mqtt, refused || mqtt->failure_refused, text);
+}
+
+/* The options are borrowed: what a failure may need is prepared while they are there. */
+static void prepare_probe(struct mqtt *mqtt, const struct mqtt_options *options)
+{
+    struct mqttconnect_address address;
+    struct error error;
+
+    if (mqtt->link->tls && mqttconnect_address(options->url, &address, &error))
+        mqtt->probe = mqttprobe_new(mqtt->loop, options, address.uri, on_probed, mqtt);
+}
+
 bool mqtt_connect(struct mqtt *mqtt, const struct mqtt_options *options, struct error *error)
 {
     struct mqtt_options obeying;
@@ -228,6 +263,7 @@ bool mqtt_connect(struct mqtt *mqtt, const struct mqtt_options *options, struct 
     mqtt->link = mqttlink_new(loop_inbox(mqtt->loop), ++next_generation, &obeying, error);
     if (mqtt->link == NULL)
         return false;
+    prepare_probe(mqtt, &obeying);
     mqtt->state = MQTT_CONNECTING;
     mqtt->keep_alive_s = obeying.keep_alive_s;
     mqtt->refused_said = 0;
@@ -397,6 +433,7 @@ static void on_connected(struct mqtt *mqtt, const struct inbox_event *event)
     if (mqtt->state != MQTT_CONNECTING)
         return;
     timer_stop(&mqtt->timer);
+    drop_probe(mqtt);
     mqtt->limits = *(const struct mqtt_limits *)event->pointer;
     if (mqtt->limits.keep_alive_s > 0 && mqtt->limits.keep_alive_s < mqtt->keep_alive_s) {
         /* paho would keep to what it has sent, and the broker would take that for a dead client. */
@@ -411,23 +448,25 @@ static void on_connected(struct mqtt *mqtt, const struct inbox_event *event)
     mqtt->handler.on_up(mqtt->handler.ctx, &mqtt->limits);
 }
 
-/* OpenSSL's word counts as a refusal unless the other side just went away. */
+/* OpenSSL's word counts as a refusal unless the other side just went away. Of TLS it is hardly ever
+ * the whole story, and a host name that does not fit is none for paho: see mqttprobe.h. */
 static void on_failed(struct mqtt *mqtt, const struct inbox_event *event)
 {
-    char tls_text[sizeof mqtt->link->tls_text], text[sizeof tls_text + 100];
-    bool refused = mqttconnect_is_refusal(event->code);
-    size_t length;
+    char tls_text[sizeof mqtt->link->tls_text];
 
+    if (mqttprobe_is_running(mqtt->probe))
+        return;
     learn(mqtt, event->code);
     mqttlink_tls_text(mqtt->link, tls_text, sizeof tls_text);
-    if (tls_text[0] != '\0')
-        refused = strstr(tls_text, "unexpected eof") == NULL;
-    mqttconnect_describe(event->code, event->pointer, tls_text, text, sizeof text);
-    length = strlen(text);
-    if (mqtt->link->tls && tls_text[0] == '\0' && event->code < 0)
-        snprintf(text + length, sizeof text - length,
-            "; out of reach, or the certificate is not for this host");
-    down(mqtt, refused, text);
+    mqtt->failure_refused = tls_text[0] != '\0' ? strstr(tls_text, "unexpected eof") == NULL
+                                                : mqttconnect_is_refusal(event->code);
+    mqttconnect_describe(
+        event->code, event->pointer, tls_text, mqtt->failure, sizeof mqtt->failure);
+    timer_stop(&mqtt->timer);
+    if (mqtt->probe != NULL && event->code < 0)
+        mqttprobe_start(mqtt->probe);
+    else
+        on_probed(mqtt, false, "");
 }
 
 static void on_lost(struct mqtt *mqtt, const struct inbox_event *event)

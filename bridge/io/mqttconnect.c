@@ -12,6 +12,7 @@
 
 #include "limit.h"
 #include "mqtt.h"
+#include "tls.h"
 
 enum { QUEUE_SPARE = 16 }; /* so that a full window never meets paho's own bound */
 
@@ -106,7 +107,7 @@ static MQTTAsync_SSLOptions tls_options(
     tls.enableServerCertAuth = 1;
     tls.verify = 1; /* the host name */
     /* paho lowers the security level to 1, which lets 1024-bit keys pass; this puts it back. */
-    tls.enabledCipherSuites = "DEFAULT@SECLEVEL=2";
+    tls.enabledCipherSuites = TLS_CIPHERS;
     tls.ssl_error_cb = calls->on_tls_error;
     tls.ssl_error_context = calls->context;
     return tls;

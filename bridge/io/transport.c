@@ -16,12 +16,14 @@
 #include "httpproxy.h"
 #include "limit.h"
 #include "mem.h"
+#include "tls.h"
 
 enum {
     TRANSPORT_URL_LIMIT = 16 * 1024, /* bytes; a host, a path of a few hundred and a key */
     TRANSPORT_REDIRECTS = 3,
     TRANSPORT_CONNECT_TIMEOUT_S = 10,
-    TRANSPORT_CA_CACHE_S = 24 * 3600, /* libcurl's own longest time to keep parsed certificates */
+    TRANSPORT_KEPT_S =
+        60, /* a certificate store that was put right is read without a restart */
 };
 
 static bool has_control(const char *text)
@@ -86,7 +88,7 @@ static long allowed_age_s(const struct http_client *client)
 
     if (age_s < 0)
         return 0;
-    return age_s < TRANSPORT_CA_CACHE_S ? (long)age_s : TRANSPORT_CA_CACHE_S;
+    return age_s < TRANSPORT_KEPT_S ? (long)age_s : TRANSPORT_KEPT_S;
 }
 
 static bool set_numbers(CURL *easy, const struct http_client *client)
@@ -104,9 +106,6 @@ static bool set_numbers(CURL *easy, const struct http_client *client)
         {CURLOPT_FOLLOWLOCATION, 0},
         {CURLOPT_SUPPRESS_CONNECT_HEADERS, 1},
         {CURLOPT_CONNECTTIMEOUT, TRANSPORT_CONNECT_TIMEOUT_S},
-        {CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2},
-        {CURLOPT_SSL_VERIFYPEER, 1},
-        {CURLOPT_SSL_VERIFYHOST, 2},
         {CURLOPT_CA_CACHE_TIMEOUT, age_s},
         /* 0 would mean "of any age" to libcurl */
         {CURLOPT_MAXLIFETIME_CONN, age_s},
@@ -122,7 +121,6 @@ static bool set_numbers(CURL *easy, const struct http_client *client)
 
 static bool set_texts(CURL *easy, const struct http_client *client)
 {
-    bool own_ca = client->ca_file[0] != '\0';
     const struct {
         CURLoption option;
         const char *value;
@@ -139,9 +137,7 @@ static bool set_texts(CURL *easy, const struct http_client *client)
         if (curl_easy_setopt(easy, texts[i].option, texts[i].value) != CURLE_OK)
             return false;
     }
-    /* A CA file of one's own replaces the system's authorities, its directory included. */
-    return !own_ca || (curl_easy_setopt(easy, CURLOPT_CAINFO, client->ca_file) == CURLE_OK &&
-                          curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK);
+    return tls_apply(easy, client->ca_file);
 }
 
 /* Keeps the value of the header line if it is the named one. */
@@ -387,11 +383,13 @@ bool transport_redirect(struct transport *transport, bool safe)
     return true;
 }
 
-const char *transport_reason(const struct transport *transport, int curl_code)
+void transport_reason(const struct transport *transport, int curl_code, char *out, size_t size)
 {
+    const char *words = transport->libcurl_text;
+
     if (transport->head.bytes > LIMIT_HEADERS)
-        return "the answer's header section is too long";
-    if (transport->libcurl_text[0] != '\0')
-        return transport->libcurl_text;
-    return curl_easy_strerror((CURLcode)curl_code);
+        snprintf(out, size, "the answer's header section is too long");
+    else
+        tls_explain(curl_code, words[0] != '\0' ? words : curl_easy_strerror((CURLcode)curl_code),
+            out, size);
 }

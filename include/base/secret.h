@@ -1,9 +1,13 @@
 #ifndef SECRET_H
 #define SECRET_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 /*
  * The secrets that must not be shown, wherever a text comes from: a server may repeat a key in the
- * words of its refusal. Owner thread only; at most two secrets, copies of which are kept.
+ * words of its refusal, as it stands, as part of a URL or inside JSON. Owner thread only; at most
+ * two secrets, copies of which are kept and wiped.
  */
 enum secret { SECRET_API_KEY, SECRET_PASSWORD, SECRETS };
 
@@ -14,5 +18,10 @@ void secret_set(enum secret which, const char *text);
 void secret_mask(char *text);
 /* Wipes and forgets all. */
 void secret_clear(void);
+
+/* For what is published: the API key alone, and only one that no text holds by chance. A password
+ * may be a word like any other, and AIVA does not know it. */
+bool secret_key_is_in(const char *bytes, size_t length);
+void secret_mask_key(char *bytes, size_t length);
 
 #endif

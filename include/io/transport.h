@@ -79,6 +79,6 @@ void transport_close(struct transport *transport);
 bool transport_redirect(struct transport *transport, bool safe);
 
 /* Why libcurl ended the transfer, for people. */
-const char *transport_reason(const struct transport *transport, int curl_code);
+void transport_reason(const struct transport *transport, int curl_code, char *out, size_t size);
 
 #endif

@@ -10,6 +10,7 @@
 #include "loop_fixture.h"
 #include "mqtt.h"
 #include "mqttlink.h"
+#include "mqttprobe_fake.h"
 #include "paho_fake.h"
 
 enum { WALK_MESSAGES = 3000, BIG_MESSAGE = 40 * 1024 * 1024 };
@@ -340,6 +341,84 @@ static void test_tls_failure_carries_openssl_s_reason(void **state)
     close_client();
 }
 
+static void fail_with_tls(const char *line)
+{
+    open_client(true);
+    begin();
+    if (line != NULL)
+        fake_tls_error(line);
+    fake_refuse(-1, "TCP/TLS connect failure");
+    turn();
+    assert_int_equal(client.downs, 1);
+    close_client();
+}
+
+static void test_tls_failure_is_explained_by_the_probe(void **state)
+{
+    static const char verify[] = "1:error:0A000086:SSL routines:f:certificate verify failed:f:1:";
+
+    (void)state;
+    fake_probe_finds(true, "TLS: the certificate has expired");
+    fail_with_tls(verify);
+    assert_string_equal(client.reason, "TLS: the certificate has expired");
+    assert_true(client.refused);
+
+    fail_with_tls(NULL);
+    assert_string_equal(client.reason, "TLS: the certificate has expired");
+    assert_true(client.refused);
+
+    fake_probe_finds(false, "connection refused");
+    fail_with_tls(verify);
+    assert_string_equal(client.reason, "TLS: certificate verify failed");
+    assert_true(client.refused);
+
+    fail_with_tls(NULL);
+    assert_string_equal(client.reason, "connection refused");
+    assert_false(client.refused);
+
+    fake_probe_finds(false, "");
+    fail_with_tls(NULL);
+    assert_non_null(strstr(client.reason, "TCP/TLS connect failure"));
+}
+
+static void test_probe_asks_only_after_failures_of_tls(void **state)
+{
+    unsigned before = fake_probes_started();
+
+    (void)state;
+    open_up(true, NULL);
+    fake_lose_again();
+    turn();
+    close_client();
+
+    open_client(true);
+    client.options.url = "mqtt://broker.example";
+    begin();
+    fake_refuse(-1, "TCP connect timeout");
+    turn();
+    close_client();
+
+    open_client(true);
+    begin();
+    fake_refuse(0x87, NULL);
+    turn();
+    close_client();
+    assert_int_equal(fake_probes_started(), before);
+}
+
+static void test_mqtt_may_be_freed_while_it_is_probed(void **state)
+{
+    (void)state;
+    fake_probe_finds(false, NULL);
+    open_client(true);
+    begin();
+    fake_refuse(-1, "TCP/TLS connect failure");
+    turn();
+    assert_int_equal(client.downs, 0);
+    close_client();
+    fake_probe_finds(false, "");
+}
+
 static void test_stuck_attempt_is_left_alone_until_it_ends(void **state)
 {
     struct error error = {0};
@@ -547,6 +626,9 @@ int main(void)
         cmocka_unit_test(test_destroy_may_call_back_on_the_owner_s_thread),
         cmocka_unit_test(test_failed_attempts_are_told_by_name),
         cmocka_unit_test(test_tls_failure_carries_openssl_s_reason),
+        cmocka_unit_test(test_tls_failure_is_explained_by_the_probe),
+        cmocka_unit_test(test_probe_asks_only_after_failures_of_tls),
+        cmocka_unit_test(test_mqtt_may_be_freed_while_it_is_probed),
         cmocka_unit_test(test_stuck_attempt_is_left_alone_until_it_ends),
         cmocka_unit_test(test_close_ends_with_the_broker_or_without_it),
         cmocka_unit_test(test_close_of_a_lost_connection_ends_too),

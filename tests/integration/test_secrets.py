@@ -1,7 +1,10 @@
 """Secrets: never in a log, a topic or the process list, and sent to nobody else."""
 
 import base64
+import json
 import pathlib
+import re
+import signal
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import quote
@@ -73,6 +76,61 @@ def test_a_server_that_shows_the_key(world):
     world.bridge.stop()
     for text in (world.bridge.output(), *everything(world)):
         assert_unseen(text, KEY)
+
+
+ODD_KEY = 'odd/key+with=%41&"quotes"~and\\more'
+
+
+def spellings(secret):
+    """As it stands, as part of a URL in either case, inside JSON, in base64."""
+    quoted = quote(secret, safe="")
+    lower = re.sub("%..", lambda escape: escape[0].lower(), quoted)
+    return (secret, quoted, lower, json.dumps(secret)[1:-1],
+            base64.b64encode(secret.encode()).decode())
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_all_that_goes_wrong_shows_no_secret(make_world, tmp_path, log_format):
+    """Everything at debug level, with every failure provoked and a server that repeats the key in
+    all spellings wherever it can: log, topics, arguments and what --check says are searched."""
+    key = tmp_path / "key"
+    key.write_text(ODD_KEY)
+    key.chmod(0o600)
+    world = make_world(broker={"users": {"bridge": PASSWORD}}, simulator=["--key", ODD_KEY])
+    config = {"aiva.api_key": None, "aiva.api_key_file": str(key), "mqtt.username": "bridge",
+              "mqtt.password": PASSWORD, "log.level": "debug", "log.format": log_format}
+    shown = " ".join(spellings(ODD_KEY)[:4])
+    world.start([job("one"), job("two", "completed")], config)
+    arguments = pathlib.Path(f"/proc/{world.bridge.pid}/cmdline").read_text()
+    world.simulator.emit({"job_id": "one", "status": "processing", "message": shown, "x": [shown]})
+    world.simulator.emit({"job_id": ODD_KEY, "status": "processing"})
+    world.simulator.emit(f"not JSON: {shown}".encode())
+    world.simulator.emit({"job_id": "one", "status": "queued"}, event=ODD_KEY)
+    for status, body in ((422, {"detail": shown}), (500, {"detail": [shown]}), (404, {"detail": shown})):
+        for kind in ("cancel", "status", "list"):
+            world.simulator.fault(kind, status=status, body=json.dumps(body))
+        world.command("one", "cancel", timeout=60)
+        world.command("one", "refresh", timeout=60)
+    world.simulator.clear_faults()
+    for fault in ({"status": 401, "body": json.dumps({"detail": shown})},
+                  {"status": 200, "content_type": f"text/{quote(ODD_KEY)}", "body": shown},
+                  {"status": 302, "location": f"http://127.0.0.1:1/?token={quote(ODD_KEY)}"},
+                  {"status": 302, "location": f"http://{ODD_KEY[4:7]}.invalid/{shown}"}):
+        asked = world.simulator.requests("stream")
+        world.simulator.fault("stream", times=2, **fault)
+        world.bridge.send(signal.SIGHUP)
+        wait_until(lambda: world.simulator.requests("stream") > asked, "the stream to be asked")
+    world.simulator.set_key("another-key")
+    world.bridge.send(signal.SIGHUP)
+    world.wait_upstream("unauthorized", timeout=60)
+    checked = world.bridge.run_config("--check", overrides=config)
+    assert checked.returncode == 3
+    world.broker.restart()
+    world.bridge.stop()
+    for text in (arguments, checked.stdout, checked.stderr, world.bridge.output(), *everything(world)):
+        for spelling in (*spellings(ODD_KEY), *spellings(PASSWORD)):
+            assert spelling not in text
+        assert "token=odd" not in text
 
 
 class Elsewhere:

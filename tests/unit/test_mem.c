@@ -1,5 +1,4 @@
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -66,7 +65,7 @@ static void test_mem_copies_text_and_bytes(void **state)
     free(nothing);
 }
 
-/* Runs `ask` in a child; returns what it wrote to standard error before it was aborted. */
+/* Runs `ask` in a child; returns what it wrote to standard error before it ended. */
 static void expect_death(void (*ask)(void), char *text, size_t size)
 {
     int ends[2], status;
@@ -77,7 +76,6 @@ static void expect_death(void (*ask)(void), char *text, size_t size)
     child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        signal(SIGABRT, SIG_DFL);
         dup2(ends[1], STDERR_FILENO);
         ask();
         _exit(0);
@@ -88,7 +86,7 @@ static void expect_death(void (*ask)(void), char *text, size_t size)
     close(ends[0]);
     assert_true(length >= 0);
     text[length] = '\0';
-    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
 }
 
 static void ask_for_an_overflow(void)

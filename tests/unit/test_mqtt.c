@@ -449,12 +449,13 @@ static void test_mqtt_checks_the_broker_s_certificate(void **state)
     connect_tls(&broker, &client, "127.0.0.1", false);
     assert_int_equal(client.downs, 1);
     assert_true(client.refused);
-    assert_string_equal(client.reason, "TLS: certificate verify failed");
+    assert_non_null(strstr(client.reason, "the authority that issued it is not"));
     client_close(&client);
 
     connect_tls(&broker, &client, "192.0.2.1", true);
     assert_int_equal(client.downs, 1);
-    assert_non_null(strstr(client.reason, "not for this host"));
+    assert_true(client.refused);
+    assert_non_null(strstr(client.reason, "the certificate is for another host"));
     client_close(&client);
     broker_remove(&broker);
 }

@@ -5,6 +5,11 @@ import socket
 import ssl
 import subprocess
 import threading
+import warnings
+
+
+STRONG = ("ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
+WEAK = ("rsa:1024",)
 
 
 class Authority:
@@ -17,20 +22,29 @@ class Authority:
         _openssl("req", "-x509", *_new_key(self._key), "-out", self.file, "-days", "30",
                  "-subj", f"/CN={name}")
 
-    def issue(self, name, address="127.0.0.1"):
-        """A certificate and its key for a server at the address, or for a client."""
+    def issue(self, name, address="127.0.0.1", key_kind=STRONG, digest="sha256", days=30):
+        """A certificate and its key for a server at the address, or for a client. One of -1 days
+        has expired."""
         certificate, key = self.folder / f"{name}.crt", self.folder / f"{name}.key"
         request, extensions = self.folder / f"{name}.csr", self.folder / f"{name}.ext"
         extensions.write_text(f"subjectAltName=IP:{address}\n")
-        _openssl("req", *_new_key(key), "-out", request, "-subj", f"/CN={name}")
-        _openssl("x509", "-req", "-in", request, "-CA", self.file, "-CAkey", self._key,
-                 "-CAcreateserial", "-out", certificate, "-days", "30", "-extfile", extensions)
+        _openssl("req", *_new_key(key, key_kind), "-out", request, "-subj", f"/CN={name}")
+        _openssl("x509", "-req", f"-{digest}", "-in", request, "-CA", self.file,
+                 "-CAkey", self._key, "-CAcreateserial", "-out", certificate, "-days", days,
+                 "-extfile", extensions)
         return certificate, key
 
 
-def _new_key(path):
-    return ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-            "-keyout", path)
+def self_signed(folder, name, address="127.0.0.1"):
+    """A certificate that nobody but itself stands for, and its key."""
+    certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
+    _openssl("req", "-x509", *_new_key(key), "-out", certificate, "-days", "30",
+             "-subj", f"/CN={name}", "-addext", f"subjectAltName=IP:{address}")
+    return certificate, key
+
+
+def _new_key(path, kind=STRONG):
+    return ("-newkey", *kind, "-nodes", "-keyout", path)
 
 
 def _openssl(*arguments):
@@ -38,12 +52,24 @@ def _openssl(*arguments):
 
 
 class TlsFront:
-    """Takes TLS connections and passes what is in them to a port that speaks plain text."""
+    """Takes TLS connections and passes what is in them to a port that speaks plain text.
 
-    def __init__(self, target, certificate, key):
+    It is as lax as can be, so that it is the client that refuses: `newest` is the newest version
+    of TLS that it speaks, `clients` the authority that clients need a certificate of.
+    """
+
+    def __init__(self, target, certificate, key, newest=None, clients=None):
         self._target = target
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.set_ciphers("ALL@SECLEVEL=0")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self._context.minimum_version = ssl.TLSVersion.TLSv1
+            self._context.maximum_version = newest or ssl.TLSVersion.TLSv1_3
         self._context.load_cert_chain(certificate, key)
+        if clients is not None:
+            self._context.verify_mode = ssl.CERT_REQUIRED
+            self._context.load_verify_locations(clients)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -61,10 +87,23 @@ class TlsFront:
 
     def _serve(self, near):
         with contextlib.suppress(OSError):
-            near = self._context.wrap_socket(near, server_side=True)
+            with near.dup() as kept:
+                try:
+                    near = self._context.wrap_socket(near, server_side=True)
+                except OSError:
+                    _linger(kept)
+                    raise
             far = socket.create_connection(("127.0.0.1", self._target))
             threading.Thread(target=_pump, args=(far, near), daemon=True).start()
             _pump(near, far)
+
+
+def _linger(one):
+    """Lets the other side read the alert: closing with bytes unread would reset the connection."""
+    one.shutdown(socket.SHUT_WR)
+    one.settimeout(10)
+    while one.recv(65536):
+        pass
 
 
 def _pump(source, sink):
