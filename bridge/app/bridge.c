@@ -163,10 +163,10 @@ static void on_room(void *ctx, size_t room)
         tracker_fill(bridge->tracker, room);
 }
 
-static void on_full(void *ctx, bool full)
+static void on_pressure(void *ctx, enum pressure pressure)
 {
     struct bridge *bridge = ctx;
-    upstream_pause(bridge->upstream, full);
+    upstream_press(bridge->upstream, pressure);
 }
 
 static void on_publication_refused(void *ctx, const char *topic)
@@ -256,7 +256,7 @@ static bool bridge_start(struct bridge *bridge, struct error *error)
         .counters = &bridge->counters};
     bridge->publisher = publisher_new(bridge->loop, &options,
         &(struct publisher_handler){
-            bridge, on_room, on_full, on_publication_refused, on_again, on_overdue});
+            bridge, on_room, on_pressure, on_publication_refused, on_again, on_overdue});
     bridge->tracker = tracker_new(bridge->loop, bridge->publisher, config, &bridge->counters);
     bridge->upstream =
         upstream_new(bridge->loop, bridge->client, bridge->tracker, bridge->publisher, config,

@@ -13,6 +13,7 @@
 #include "limit.h"
 #include "loop.h"
 #include "mem.h"
+#include "pressure.h"
 #include "secret.h"
 
 #define LOG_TAG "publisher"
@@ -79,7 +80,8 @@ struct publisher {
     bool proven;                        /* the same of the connection before */
     uint64_t convicted[CONVICTED_KEPT]; /* fingerprints, a ring */
     size_t convicted_count;             /* ever */
-    bool full;
+    struct pressure_gauge gauge;
+    struct timer pressure; /* looks again while the stream is held back */
     bool stopping;
     struct log_limit refused_limit;
     struct buf topic; /* scratch */
@@ -88,6 +90,7 @@ struct publisher {
 static void fire_repair(void *ctx);
 static void fire_again(void *ctx);
 static void fire_overdue(void *ctx);
+static void check_pressure(void *ctx);
 
 struct publisher *publisher_new(struct loop *loop, const struct publisher_options *options,
     const struct publisher_handler *handler)
@@ -106,6 +109,8 @@ struct publisher *publisher_new(struct loop *loop, const struct publisher_option
     timer_init(&publisher->repair, loop, fire_repair, publisher);
     timer_init(&publisher->again, loop, fire_again, publisher);
     timer_init(&publisher->overdue, loop, fire_overdue, publisher);
+    timer_init(&publisher->pressure, loop, check_pressure, publisher);
+    publisher->gauge.limit = options->queue_limit;
     return publisher;
 }
 
@@ -116,6 +121,7 @@ void publisher_free(struct publisher *publisher)
     timer_stop(&publisher->repair);
     timer_stop(&publisher->again);
     timer_stop(&publisher->overdue);
+    timer_stop(&publisher->pressure);
     for (size_t i = 0; i < PUBLISHER_TOPICS; i++)
         free(publisher->own[i].value);
     buf_clear(&publisher->topic);
@@ -125,25 +131,36 @@ void publisher_free(struct publisher *publisher)
 
 /* ---- Back-pressure */
 
-static void check_fill(struct publisher *publisher)
+static bool flows(const struct publisher *publisher)
 {
-    size_t count = outbox_count(publisher->outbox);
-    size_t bytes = outbox_bytes(publisher->outbox);
-    bool full = publisher->full;
-    if (count >= publisher->options.queue_limit || bytes >= LIMIT_OUTBOX_BYTES)
-        full = true;
-    else if (count <= publisher->options.queue_limit / 2 && bytes <= LIMIT_OUTBOX_BYTES / 2)
-        full = false;
-    if (full == publisher->full)
-        return;
-    publisher->full = full;
-    if (full)
+    int64_t now = loop_now(publisher->loop), oldest = outbox_oldest_ms(publisher->outbox);
+    return publisher->mqtt && (oldest < 0 || now - oldest < PRESSURE_FLOW_MS ||
+                                  now - publisher->acknowledged_ms < PRESSURE_FLOW_MS);
+}
+
+static void report_pressure(enum pressure before, enum pressure now, size_t count, size_t bytes)
+{
+    if (now == PRESSURE_FULL)
         log_warn("%zu messages (%zu MiB) wait for the broker: the stream is paused until half of "
                  "them are gone",
             count, bytes >> 20);
-    else
+    else if (before == PRESSURE_FULL)
         log_info("%zu messages wait for the broker: the stream goes on", count);
-    publisher->handler.on_full(publisher->handler.ctx, full);
+}
+
+static void check_pressure(void *ctx)
+{
+    struct publisher *publisher = ctx;
+    size_t count = outbox_count(publisher->outbox), bytes = outbox_bytes(publisher->outbox);
+    enum pressure before = publisher->gauge.pressure;
+    enum pressure now = pressure_update(&publisher->gauge, count, bytes, flows(publisher));
+    /* Nothing else may happen any more if the acknowledgements stay out. */
+    if (now == PRESSURE_AHEAD && !timer_is_set(&publisher->pressure))
+        timer_set(&publisher->pressure, loop_now(publisher->loop) + PRESSURE_FLOW_MS);
+    if (now == before)
+        return;
+    report_pressure(before, now, count, bytes);
+    publisher->handler.on_pressure(publisher->handler.ctx, now);
 }
 
 /* ---- Taking messages */
@@ -171,7 +188,7 @@ void publisher_send(struct publisher *publisher, const struct outbox_message *me
         send_without_key(publisher, message);
     else
         outbox_push(publisher->outbox, message);
-    check_fill(publisher);
+    check_pressure(publisher);
 }
 
 static void queue_own(struct publisher *publisher, unsigned slot, bool first)
@@ -239,6 +256,7 @@ void publisher_link_down(struct publisher *publisher)
 {
     size_t in_flight = outbox_in_flight(publisher->outbox);
     publisher->mqtt = NULL;
+    check_pressure(publisher);
     timer_stop(&publisher->repair);
     timer_stop(&publisher->again);
     timer_stop(&publisher->overdue);
@@ -370,7 +388,7 @@ void publisher_acknowledged(struct publisher *publisher, uint64_t sequence, int 
     } else {
         publisher->options.counters->acknowledged++;
     }
-    check_fill(publisher);
+    check_pressure(publisher);
 }
 
 /* Takes the entry that comes next out of the queue for good. */
@@ -480,7 +498,7 @@ void publisher_pump(struct publisher *publisher)
     ask_for_more(publisher);
     while (mqtt_window_free(publisher->mqtt) > 0 && send_next(publisher))
         continue;
-    check_fill(publisher);
+    check_pressure(publisher);
 }
 
 bool publisher_is_drained(const struct publisher *publisher)

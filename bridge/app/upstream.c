@@ -214,10 +214,10 @@ void upstream_reconnect(struct upstream *upstream)
     upstream_start(upstream);
 }
 
-void upstream_pause(struct upstream *upstream, bool paused)
+void upstream_press(struct upstream *upstream, enum pressure pressure)
 {
-    stream_pause(upstream->stream, paused);
-    poller_pause(upstream->poller, paused);
+    stream_pause(upstream->stream, pressure != PRESSURE_NONE);
+    poller_pause(upstream->poller, pressure == PRESSURE_FULL);
 }
 
 struct poller *upstream_poller(struct upstream *upstream)

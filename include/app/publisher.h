@@ -7,6 +7,7 @@
 
 #include "mqtt.h"
 #include "outbox.h"
+#include "pressure.h"
 
 /*
  * From messages to acknowledged publications: owns the outbox, fills the broker's window, keeps
@@ -36,8 +37,8 @@ struct publisher_handler {
     void *ctx;
     /* There is room for `room` more messages that can be made up when they are needed. */
     void (*on_room)(void *ctx, size_t room);
-    /* The outbox is full: nothing more should be read; and again: it has half emptied. */
-    void (*on_full)(void *ctx, bool full);
+    /* How far reading may run ahead of the broker has changed. */
+    void (*on_pressure)(void *ctx, enum pressure pressure);
     /* The broker refused a retained message that it may take later, and then: it is time to try
      * once more. */
     void (*on_refused)(void *ctx, const char *topic);
@@ -50,7 +51,8 @@ struct publisher *publisher_new(struct loop *loop, const struct publisher_option
     const struct publisher_handler *handler);
 void publisher_free(struct publisher *publisher);
 
-/* Queues a message; copies it. Never fails: `on_full` asks for a pause before memory is short. */
+/* Queues a message; copies it. Never fails: `on_pressure` asks for a pause before memory is short.
+ */
 void publisher_send(struct publisher *publisher, const struct outbox_message *message);
 /* Sets one of the bridge's own topics. Kept and sent again at each connection; while there is none
  * only the last value counts. */

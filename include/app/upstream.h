@@ -3,6 +3,8 @@
 
 #include <stdbool.h>
 
+#include "pressure.h"
+
 /*
  * Which way AIVA is followed and why: the stream, polling, or neither; says so on
  * <root>/bridge/upstream. Owns the stream and the poller. Owner thread only.
@@ -33,7 +35,8 @@ void upstream_start(struct upstream *upstream);
 void upstream_stop(struct upstream *upstream);
 /* Connects anew, with a new key or new certificates. */
 void upstream_reconnect(struct upstream *upstream);
-void upstream_pause(struct upstream *upstream, bool paused);
+/* Holds the stream back while reading must not run further ahead of the broker. */
+void upstream_press(struct upstream *upstream, enum pressure pressure);
 struct poller *upstream_poller(struct upstream *upstream);
 
 #endif

@@ -1,0 +1,30 @@
+#ifndef PRESSURE_H
+#define PRESSURE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* How far reading may run ahead of the broker, judged by what waits in the outbox. Pure. */
+
+enum pressure {
+    PRESSURE_NONE,
+    PRESSURE_AHEAD, /* the broker takes messages, more slowly than they come: what has not been read
+                       yet costs no memory here */
+    PRESSURE_FULL,  /* no more may wait */
+};
+
+/* Zero-initialise but for the limit. */
+struct pressure_gauge {
+    size_t limit; /* messages, at least 1; of bytes, LIMIT_OUTBOX_BYTES */
+    enum pressure pressure;
+};
+
+/* The pressure with so many messages and bytes waiting. Each state is left at a fraction of what it
+ * is entered at. `flows`: it is not PRESSURE_FLOW_MS since the broker should have acknowledged
+ * something; while it does not, or is away, everything up to the limit is taken in. */
+enum pressure pressure_update(
+    struct pressure_gauge *gauge, size_t messages, size_t bytes, bool flows);
+
+#define PRESSURE_FLOW_MS 1000
+
+#endif
