@@ -199,8 +199,8 @@ def test_a_rival_with_the_same_id_starts_no_storm(bad):
     finally:
         rival.disconnect()
         rival.loop_stop()
-    bad.recorder.wait_for(lambda message: message.topic == of_bridge("state")
-                          and message.payload == b"online", 40, bad.recorder.mark() - 1)
+    bad.stream_marker(40)
+    assert bad.recorder.last(of_bridge("state")).payload == b"online"
 
 
 def test_offline_is_repaired_at_most_once_a_second(bad):
