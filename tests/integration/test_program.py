@@ -334,7 +334,7 @@ def test_a_hangup_reads_the_password_again(make_world, tmp_path):
     wait_until(lambda: "not authorised" in world.broker.output(), "the refusal")
     password.write_text("right")
     world.bridge.send(signal.SIGHUP)
-    world.recorder.wait_topic(of_bridge("state"), timeout=5)
+    world.recorder.wait_topic(of_bridge("state"), timeout=20)
 
 
 # --- logs
