@@ -73,8 +73,7 @@ steady()
     fi
 }
 
-# A test of the whole that fails while the machine is busy gets one more chance; ctest names it.
-run_asan() { ctest --preset asan -j "$jobs" --no-tests=error --repeat until-pass:2 "$@"; }
+run_asan() { ctest --preset asan -j "$jobs" --no-tests=error "$@"; }
 run_tsan() { steady ctest --preset tsan -j "$jobs" -L '^(unit|fake|tsan)$'; }
 
 # As ctest does, but with options for pytest, and in one process.

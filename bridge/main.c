@@ -160,7 +160,10 @@ static int act(enum action action, struct config *config, const struct config_so
 static int run(const struct options *options)
 {
     struct error error = {.class = ERROR_NONE};
-    struct config_source source = {.environment = environment, .read_file = read_file};
+    struct config_source source = {.environment = environment,
+        .read_file = read_file,
+        .without_secrets =
+            options->action == ACTION_PRINT_ACL || options->action == ACTION_HEALTHCHECK};
     struct buf text;
     buf_init(&text, LIMIT_CONFIG);
     if (options->config_file) {

@@ -268,14 +268,19 @@ static void try_again(struct command *command, const struct http_answer *http)
 static void fail_for_good(struct command *command, const struct http_answer *http)
 {
     char detail[LIMIT_DETAIL];
+    struct said said;
     answer_detail(http, detail, sizeof detail);
+    read_said(command->owner, http, &said);
     if (http->status == 404 && command->request.level)
         poller_want_list(command->owner->poller);
     finish(command, &(struct verdict){
                         .error = error_of_status(http->status),
                         .http_status = http->status,
+                        .status = said.status.data,
+                        .message = said.message.data,
                         .detail = detail[0] != '\0' ? detail : command->last_detail,
                     });
+    clear_said(&said);
 }
 
 /* A delete that finds nothing after an earlier try of it has done its work. */

@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,7 +38,7 @@ bool config_wrap_origin(
     const struct config_source *source, const struct setting *setting, struct error *error)
 {
     if (config_environment(source, setting) != NULL)
-        return error_wrap(error, "%s", setting->environment);
+        return error_wrap(error, "%s (%s)", setting->environment, setting->path);
     error_wrap(error, "%s", setting->path);
     return config_wrap_file(source, error);
 }
@@ -188,6 +189,14 @@ static bool load_file(const struct loader *loader)
     return ok || config_wrap_file(loader->source, loader->error);
 }
 
+static bool assign_variable(
+    const struct loader *loader, const struct setting *setting, const char *text)
+{
+    char name[128]; /* the variable's and the member's */
+    snprintf(name, sizeof name, "%s (%s)", setting->environment, setting->path);
+    return config_assign_text(loader->config, setting, name, text, loader->error);
+}
+
 static bool load_environment(const struct loader *loader)
 {
     for (size_t i = 0; i < settings_count; i++) {
@@ -196,8 +205,7 @@ static bool load_environment(const struct loader *loader)
         if (setting->type == SETTING_SECRET &&
             !config_choose_secret(loader->config, loader->source, setting, loader->error))
             return false;
-        if (text != NULL &&
-            !config_assign_text(loader->config, setting, setting->environment, text, loader->error))
+        if (text != NULL && !assign_variable(loader, setting, text))
             return false;
     }
     return true;
@@ -215,7 +223,7 @@ static bool check_together(const struct loader *loader)
     bool has_password = *config->mqtt.password != '\0',
          has_username = *config->mqtt.username != '\0';
     bool has_cert = *config->mqtt.cert_file != '\0', has_key = *config->mqtt.key_file != '\0';
-    if (*config->aiva.api_key == '\0')
+    if (*config->aiva.api_key == '\0' && !loader->source->without_secrets)
         return error_set(loader->error, ERROR_USAGE,
             "aiva.api_key: required: set AIVA_API_KEY, or AIVA_API_KEY_FILE to the name of a file "
             "that holds it, or give aiva.api_key or aiva.api_key_file in the configuration file");
@@ -235,7 +243,8 @@ struct config *config_load(const struct config_source *source, struct error *err
     struct loader loader = {xcalloc(1, sizeof(struct config)), source, error};
     load_defaults(&loader);
     if (load_file(&loader) && load_environment(&loader) &&
-        config_reload_secrets(loader.config, source, error) && check_together(&loader))
+        (source->without_secrets || config_reload_secrets(loader.config, source, error)) &&
+        check_together(&loader))
         return loader.config;
     config_free(loader.config);
     return NULL;

@@ -119,21 +119,6 @@ static bool is_kept_out(const struct json_member *member, const struct job_hidde
     return false;
 }
 
-/* Looks from *from on, all around, and leaves it behind what it found: most messages about a job
- * give the same members in the same order. */
-static const struct json_member *find_same(
-    const struct json_object *object, const struct json_member *wanted, size_t *from)
-{
-    for (size_t i = 0; i < object->count; i++) {
-        size_t at = *from + i < object->count ? *from + i : *from + i - object->count;
-        if (json_same_name(&object->members[at], wanted)) {
-            *from = at + 1 < object->count ? at + 1 : 0;
-            return &object->members[at];
-        }
-    }
-    return NULL;
-}
-
 struct merger {
     struct buf *out;
     size_t count;
@@ -183,7 +168,7 @@ static void merge_newer(struct merger *merger, const struct json_object *old,
         const struct json_member *member = &old->members[i];
         if (is_kept_out(member, hidden))
             continue;
-        const struct json_member *said = find_same(&update->object, member, &in_update);
+        const struct json_member *said = json_find_same(&update->object, member, &in_update);
         if (said)
             keep(merger, said, said->value, completed);
         else if (!status_changed || !belongs_to_status(member))
@@ -191,7 +176,7 @@ static void merge_newer(struct merger *merger, const struct json_object *old,
     }
     for (size_t i = 0; i < update->object.count; i++) {
         const struct json_member *member = &update->object.members[i];
-        if (!is_kept_out(member, hidden) && !find_same(old, member, &in_old))
+        if (!is_kept_out(member, hidden) && !json_find_same(old, member, &in_old))
             /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): members is set if count is. */
             keep(merger, member, member->value, completed);
     }
@@ -211,7 +196,7 @@ static void merge_older(struct merger *merger, const struct json_object *old,
     for (size_t i = 0; i < update->object.count; i++) {
         const struct json_member *member = &update->object.members[i];
         if (!belongs_to_status(member) && !is_kept_out(member, hidden) &&
-            !find_same(old, member, &in_old))
+            !json_find_same(old, member, &in_old))
             append_member(merger, member->name, member->value);
     }
 }

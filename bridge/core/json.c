@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jsonnames.h"
 #include "jsonscan.h"
 #include "limit.h"
 #include "mem.h"
@@ -56,81 +57,11 @@ enum json_result json_check(const char *text, size_t length, struct json_problem
 
 /* ---- Objects */
 
-static unsigned hex4(const char *at)
-{
-    unsigned value = 0;
-    for (int i = 0; i < 4; i++) {
-        unsigned char c = (unsigned char)at[i];
-        value = value * 16 + (c <= '9' ? c - 0x30u : (c | 0x20u) - 0x61u + 10);
-    }
-    return value;
-}
-
-/* The next character of a string that was scanned, escapes resolved. */
-static uint32_t next_character(const char **at, const char *end)
-{
-    static const char plain[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
-    uint32_t point;
-    if (**at != '\\') {
-        *at += utf8_decode(*at, (size_t)(end - *at), &point);
-        return point;
-    }
-    if ((*at)[1] != 'u') {
-        point = (uint32_t)meant[strchr(plain, (*at)[1]) - plain];
-        *at += 2;
-        return point;
-    }
-    point = hex4(*at + 2);
-    *at += 6;
-    if (point < 0xD800 || point > 0xDBFF || end - *at < 6 || (*at)[0] != '\\' || (*at)[1] != 'u')
-        return point;
-    unsigned low = hex4(*at + 2);
-    if (low < 0xDC00 || low > 0xDFFF)
-        return point;
-    *at += 6;
-    return 0x10000 + ((point - 0xD800) << 10) + (low - 0xDC00);
-}
-
-static bool same_decoded_name(const struct json_member *a, const struct json_member *b)
-{
-    const char *left = a->name.at, *left_end = left + a->name.length;
-    const char *right = b->name.at, *right_end = right + b->name.length;
-    while (left < left_end && right < right_end)
-        if (next_character(&left, left_end) != next_character(&right, right_end))
-            return false;
-    return left == left_end && right == right_end;
-}
-
-static inline bool is_same_name(const struct json_member *a, const struct json_member *b)
-{
-    if (a->escaped_name || b->escaped_name)
-        return same_decoded_name(a, b);
-    return json_slices_match(a->name, b->name);
-}
-
-bool json_same_name(const struct json_member *a, const struct json_member *b)
-{
-    return is_same_name(a, b);
-}
-
-const struct json_member *json_find(const struct json_object *object, const char *name)
-{
-    for (size_t i = 0; i < object->count; i++)
-        if (json_name_is(&object->members[i], name))
-            return &object->members[i];
-    return NULL;
-}
-
 static bool keep_member(
     struct json_object *object, struct scanner *s, const struct json_member *member)
 {
-    for (size_t i = 0; i < object->count; i++) {
-        if (!is_same_name(&object->members[i], member))
-            continue;
-        object->members[i].value = member->value;
-        object->members[i].repeated = true;
+    if (json_names_take(object, member))
         return true;
-    }
     if (object->count == LIMIT_JSON_MEMBERS)
         return scan_fail_at(s, member->name.at - 1, JSON_TOO_MANY, "too many members");
     if (object->count == object->capacity) {
@@ -175,12 +106,14 @@ enum json_result json_object_read(struct json_object *object, const char *text, 
     if (!scan_utf8(&s) || !scan_opening(&s, '{', "expected an object") ||
         !read_members(object, &s) || !scan_end(&s))
         object->count = 0;
+    json_names_settle(object);
     return scan_finish(&s, &object->problem);
 }
 
 void json_object_clear(struct json_object *object)
 {
     free(object->members);
+    free(object->sorted);
     *object = (struct json_object){0};
 }
 

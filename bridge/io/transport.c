@@ -22,8 +22,7 @@ enum {
     TRANSPORT_URL_LIMIT = 16 * 1024, /* bytes; a host, a path of a few hundred and a key */
     TRANSPORT_REDIRECTS = 3,
     TRANSPORT_CONNECT_TIMEOUT_S = 10,
-    TRANSPORT_KEPT_S =
-        60, /* a certificate store that was put right is read without a restart */
+    TRANSPORT_KEPT_S = 60, /* a certificate store that was put right is read without a restart */
 };
 
 static bool has_control(const char *text)

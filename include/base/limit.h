@@ -8,15 +8,15 @@
 #define LIMIT_UNKNOWN_STATES 32 /* states counted by name beyond the six that are documented */
 #define LIMIT_EVENT          (1024 * 1024) /* bytes of one SSE event's data; the contract's */
 #define LIMIT_SSE_LINE                                                                             \
-    (LIMIT_EVENT + 64)          /* bytes of one SSE line: the longest event and its field name */
-#define LIMIT_SSE_ID       1024 /* bytes of an event id; it goes back as a request header */
-#define LIMIT_JSON_DEPTH   128  /* nesting; readers of the topics recurse */
-#define LIMIT_JSON_MEMBERS 1024 /* members of one object that the bridge looks into */
+    (LIMIT_EVENT + 64)            /* bytes of one SSE line: the longest event and its field name */
+#define LIMIT_SSE_ID       1024   /* bytes of an event id; it goes back as a request header */
+#define LIMIT_JSON_DEPTH   128    /* nesting; readers of the topics recurse */
+#define LIMIT_JSON_MEMBERS 209715 /* members of one object: more do not fit into LIMIT_EVENT */
 #define LIMIT_JOB_RECORD   (2 * LIMIT_EVENT)    /* bytes of one job's merged members */
 #define LIMIT_LIST_BODY    (256u * 1024 * 1024) /* bytes of GET /jobs: a million jobs */
 #define LIMIT_STATUS_BODY  (2 * LIMIT_EVENT)    /* bytes of any other answer's body */
 #define LIMIT_HEADERS      (64 * 1024)          /* bytes of an answer's header section */
-#define LIMIT_COMMAND      (64 * 1024) /* bytes of a command's payload that are looked into */
+#define LIMIT_COMMAND      LIMIT_EVENT /* bytes of a command's payload that are looked into */
 #define LIMIT_REFUSED_BODY 4096        /* bytes of a refused stream's answer, for its reason */
 #define LIMIT_MQTT_PACKET                                                                          \
     (8u * 1024 * 1024) /* bytes of one packet from the broker: the largest state and its topic */

@@ -76,12 +76,15 @@ struct config_source {
     const char *(*environment)(void *ctx, const char *name);
     /* Reads a whole secret file into `out`; sets the error (reason only) and returns false. */
     bool (*read_file)(void *ctx, const char *path, struct buf *out, struct error *error);
+    /* For those who ask neither AIVA nor the broker: no secret file is read, no key required. */
+    bool without_secrets;
 };
 
 /*
  * Defaults, then the file, then the environment, then secret files. On failure the error (class
- * ERROR_USAGE) names the member's path (or the environment variable), the value unless it is
- * secret, and what was expected: "config.json: mqtt.qos: 7: expected 0, 1 or 2". Returns NULL.
+ * ERROR_USAGE) names the member's path (behind the environment variable, if that is where it
+ * comes from), the value unless it is secret, and what was expected:
+ * "config.json: mqtt.qos: 7: expected 0, 1 or 2". Returns NULL.
  * The caller frees with config_free.
  */
 struct config *config_load(const struct config_source *source, struct error *error) NODISCARD;

@@ -59,12 +59,18 @@ struct json_member {
     bool repeated;           /* the name came more than once */
 };
 
+struct json_entry {
+    struct json_member *member;
+};
+
 /* Members in the order of the text; of members with the same name only the last is kept, at the
- * place of the first. Zero-initialise; the array is owned and used again by the next read. */
+ * place of the first. Zero-initialise; the arrays are owned and used again by the next read. */
 struct json_object {
     struct json_member *members;
     size_t count;
     size_t capacity;
+    struct json_entry *sorted; /* by name, where there are many */
+    size_t sorted_capacity;
     struct json_problem problem; /* of the text that was last read */
 };
 
@@ -74,6 +80,11 @@ void json_object_clear(struct json_object *object);
 
 /* The member of that name (plain ASCII); NULL if there is none. Case counts. */
 const struct json_member *json_find(const struct json_object *object, const char *name);
+/* The member whose name is the same once decoded; NULL if there is none. Begins at *from (0, or
+ * what the last search in the same object left there) and leaves it behind what it found: two texts
+ * about the same thing mostly give the same members in the same order. */
+const struct json_member *json_find_same(
+    const struct json_object *object, const struct json_member *wanted, size_t *from);
 /* True where both names are the same once decoded. */
 bool json_same_name(const struct json_member *a, const struct json_member *b);
 /* The same for a plain name. Inline, as every event compares a hundred of them. */

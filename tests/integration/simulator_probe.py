@@ -14,7 +14,7 @@ import time
 import pytest
 
 KEY = "aiva-demo-key"
-PATIENCE = 30
+PATIENCE = 60
 
 
 def wait_until(condition, what):

@@ -124,6 +124,13 @@ def test_the_id_comes_back(shared, text):
         assert raw_member(answer.payload, "id") == text
 
 
+def test_the_id_of_a_large_request_comes_back(shared):
+    """However much stands beside it."""
+    name = shared.create("processing")
+    payload = b'{"id": "far", "x": "' + b"x" * 500000 + b'"}'
+    assert shared.command(name, "refresh", payload)["id"] == "far"
+
+
 @pytest.mark.parametrize("text", ["null", "true", "[1]", '{"a": 1}'])
 def test_another_id_does_not_come_back(shared, text):
     """Only strings and numbers are ids; the request stands."""
@@ -187,6 +194,17 @@ def test_a_detail_of_any_kind(shared, body):
     answer = shared.recorder.wait_topic(of_job(name, "result"), since).json
     assert answer["error"] == "rejected" and answer["http_status"] == 422
     assert "detail" in answer
+
+
+def test_a_refusal_with_status_and_message(shared):
+    """Both are in the answer where the upstream gives them with its refusal."""
+    name = shared.create("processing")
+    shared.simulator.fault("cancel", status=409, body=json.dumps(
+        {"detail": "too late", "status": "completed", "message": "It is over."}))
+    answer = shared.command(name, "cancel")
+    assert_error(answer, "rejected", "cancel", name, 409)
+    assert answer["status"] == "completed" and answer["message"] == "It is over."
+    assert answer["detail"] == "too late"
 
 
 def test_unauthorized(world):

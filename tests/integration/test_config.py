@@ -122,8 +122,10 @@ def test_a_secret_file_has_to_be_there(bridge, tmp_path, member):
 
 @pytest.mark.parametrize("name", ENVIRONMENT)
 def test_an_error_names_the_variable(bridge, name):
-    """A wrong value in the environment is an error like one in the file."""
-    assert_config_error(bridge.run_config(env={name: ENVIRONMENT[name]}), name, WHICH[name])
+    """A wrong value in the environment is an error like one in the file: the member is named too."""
+    done = bridge.run_config(env={name: ENVIRONMENT[name]})
+    assert_config_error(done, name)
+    assert_config_error(done, WHICH[name])
 
 
 def test_the_environment_wins(world):

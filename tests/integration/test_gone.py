@@ -105,7 +105,7 @@ def assert_a_bad_list_deletes_nothing(world, fault):
     world.simulator.fault("list", **({"status": 200} if "body" in fault else {}), **fault)
     world.recorder.publish(of_bridge("command/refresh"), b"x")
     wait_until(lambda: world.simulator.requests("list") > lists, "the list")
-    world.recorder.wait_topic(of_bridge("result"), since, 40)
+    world.recorder.wait_topic(of_bridge("result"), since, 60)
     for name in ("stays", "other"):
         assert not world.events(name)
         assert all(message.payload for message in world.states(name))

@@ -2,14 +2,13 @@
 
 import http.client
 import threading
-import time
 
 import pytest
 from harness.proxy import Proxy
 from harness.raw import raw_member
 from harness.recorder import Message, Recorder, assert_well_formed, retained
 from harness.simulator import KEY
-from harness.waiting import wait_until
+from harness.waiting import PATIENCE, wait_until
 from harness.world import job
 
 
@@ -22,8 +21,8 @@ class Listener:
     """Reads the simulator's event stream into a buffer."""
 
     def __init__(self, simulator):
-        self.data = b""
-        self.connection = http.client.HTTPConnection("127.0.0.1", simulator.port, timeout=10)
+        self.data = bytearray()
+        self.connection = http.client.HTTPConnection("127.0.0.1", simulator.port, timeout=PATIENCE)
         self.connection.request("GET", f"/jobs/events?token={KEY}")
         self.answer = self.connection.getresponse()
         threading.Thread(target=self._read, daemon=True).start()
@@ -149,11 +148,9 @@ def test_faults_come_in_order_and_end(world):
 def test_much_can_be_written_into_a_stream(world):
     """Megabytes in pieces, in finite time."""
     listener = Listener(world.simulator)
-    begun = time.monotonic()
     for _ in range(5):
         world.simulator.raw(b"x" * (4 * 1024 * 1024))
-    wait_until(lambda: len(listener.data) >= 20 * 1024 * 1024, "20 MiB", 20)
-    assert time.monotonic() - begun < 20
+    wait_until(lambda: len(listener.data) >= 20 * 1024 * 1024, "20 MiB", 60)
 
 
 @pytest.mark.parametrize("topic, payload, good", [

@@ -152,7 +152,7 @@ def test_it_polls_after_three_failures(world):
     world.simulator.put_jobs([job("one", "queued")])
     world.simulator.fault("stream", times=0, status=500)
     world.bridge.start(FAST_POLL)
-    world.wait_upstream("polling", timeout=30)
+    world.wait_upstream("polling", timeout=60)
     assert world.simulator.requests("stream") >= 3
     world.simulator.set_job("one", quiet=True, status="processing")
     world.wait_event("one", event_type="processing")
@@ -372,7 +372,7 @@ def test_jobs_stay_while_the_upstream_is_away(world):
                             and message.json["state"] in ("connecting", "unavailable", "polling"),
                             since=since)
     world.simulator.clear_faults()
-    world.wait_upstream("streaming", since, timeout=40)
+    world.wait_upstream("streaming", since, timeout=60)
     world.stream_marker()
     for name in ("one", "two"):
         assert not world.events(name)

@@ -19,7 +19,7 @@ def publish(port, user, topic, *options):
     """Whether an MQTT 5 publication as that user is accepted."""
     done = subprocess.run(
         ["mosquitto_pub", "-V", "5", "-q", "1", "-h", "localhost", "-p", str(port), "-u", user, "-P", "secret",
-         "-t", topic, "-m", "x", *options], capture_output=True, text=True, timeout=20, check=False)
+         "-t", topic, "-m", "x", *options], capture_output=True, text=True, timeout=60, check=False)
     said = done.stdout + done.stderr
     assert done.returncode == 0 or "refused" in said or "Not authorized" in said, said
     return done.returncode == 0 and "Not authorized" not in said
@@ -78,13 +78,13 @@ def test_dashboard_sees_jobs_and_no_commands(guarded):
     publish(guarded.port, "bridge", "aiva/jobs/seen/state", "-r")
     publish(guarded.port, "operator", "aiva/jobs/seen/command/cancel")
     publish(guarded.port, "bridge", "aiva/bridge/info", "-r")
-    assert set(seen.communicate(timeout=30)[0].split()) == {"aiva/jobs/seen/state", "aiva/bridge/info"}
+    assert set(seen.communicate(timeout=60)[0].split()) == {"aiva/jobs/seen/state", "aiva/bridge/info"}
 
 
 def test_access_rules_are_what_the_program_prints(bridge):
     config = bridge.write_config({"mqtt.username": "bridge", "homeassistant.enabled": True})
     printed = subprocess.run([bridge.binary, "--config", config, "--print-acl"], env=environment(),
-                             capture_output=True, text=True, timeout=20, check=True).stdout
+                             capture_output=True, text=True, timeout=60, check=True).stdout
     shipped = (CONFIG / "mosquitto-production.acl").read_text()
     assert rules_of(shipped, "bridge") == rules_of(printed, "bridge")
 

@@ -206,6 +206,16 @@ def test_an_event_of_a_mebibyte_is_published(shared):
     assert len(state.json["x"]) > MIB - 200
 
 
+def test_an_event_of_many_members_is_published(shared):
+    """Its length alone counts: the members are all there, and take their place in the next state."""
+    name = shared.known_upstream("queued")
+    members = "".join(f',"m{number}":{number}' for number in range(60000))
+    shared.simulator.emit(f'{{"job_id":"{name}","status":"queued"{members}}}'.encode())
+    shared.wait_state(name, m0=0, m59999=59999)
+    shared.simulator.emit(f'{{"job_id":"{name}","status":"queued","m7":"new"}}'.encode())
+    assert len(shared.wait_state(name, m7="new", m59999=59999).json) > 60000
+
+
 def test_a_longer_event_is_skipped(shared):
     """One that is longer than a mebibyte is not published, and the next one is."""
     name = shared.new_name()

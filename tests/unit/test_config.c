@@ -343,7 +343,8 @@ static void test_config_limits_secret_files(void **state)
     while (world.files[0].value.length <= LIMIT_SECRET)
         buf_append_char(&world.files[0].value, 'k');
     assert_null(load(&world, &error));
-    assert_string_equal(error.text, "AIVA_API_KEY_FILE: /k: longer than 65535 bytes");
+    assert_string_equal(
+        error.text, "AIVA_API_KEY_FILE (aiva.api_key_file): /k: longer than 65535 bytes");
     world_clear(&world);
 }
 
@@ -445,6 +446,28 @@ static void test_config_error_without_a_file_name(void **state)
     world_clear(&world);
 }
 
+static void test_config_without_secrets_needs_none(void **state)
+{
+    struct world world;
+    struct error error = {0};
+    (void)state;
+    world_init(&world, "no secrets");
+    add_pair(world.variables, &world.variable_count, "AIVA_API_KEY=");
+    world_set_text(&world,
+        "{\"aiva\": {\"api_key_file\": \"/absent\"}, \"mqtt\": {\"topic\": \"lab\","
+        " \"username\": \"u\", \"password_file\": \"/absent\"}}");
+    struct config_source source = world_source(&world);
+    source.without_secrets = true;
+    struct config *config = config_load(&source, &error);
+    assert_non_null(config);
+    assert_string_equal(config->mqtt.topic, "lab");
+    assert_string_equal(config->aiva.api_key, "");
+    config_free(config);
+    source.without_secrets = false;
+    assert_null(config_load(&source, &error));
+    world_clear(&world);
+}
+
 static struct config *load_with_secret_files(struct world *world)
 {
     struct error error = {0};
@@ -522,6 +545,7 @@ int main(void)
         cmocka_unit_test(test_config_example_holds_the_defaults),
         cmocka_unit_test(test_config_example_lacks_only_the_key),
         cmocka_unit_test(test_config_error_without_a_file_name),
+        cmocka_unit_test(test_config_without_secrets_needs_none),
         cmocka_unit_test(test_config_reloads_secrets_from_files),
         cmocka_unit_test(test_config_reload_changes_nothing_when_a_file_is_bad),
         cmocka_unit_test(test_config_reload_leaves_given_secrets_alone),

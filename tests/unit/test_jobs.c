@@ -305,14 +305,16 @@ static void test_jobs_start_a_record_anew_that_outgrows_its_cap(void **state)
     buf_clear(&text);
 }
 
-/* `count` members in all. */
-static void say_members(struct fixture *f, const char *status, const char *prefix, int count)
+/* `count` members in all, with names so short that as many as can be read fit into a record. */
+static void say_members(struct fixture *f, const char *status, char prefix, int count)
 {
+    static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     struct buf text;
-    buf_init(&text, LIMIT_EVENT);
+    buf_init(&text, LIMIT_JOB_RECORD);
     buf_printf(&text, "{\"job_id\":\"a\",\"status\":\"%s\"", status);
     for (int i = 2; i < count; i++)
-        buf_printf(&text, ",\"%s%d\":%d", prefix, i, i);
+        buf_printf(&text, ",\"%c%c%c%c\":0", prefix, digits[i / (62 * 62)], digits[i / 62 % 62],
+            digits[i % 62]);
     buf_append_char(&text, '}');
     assert_int_equal(job_update_read(&f->update, text.data, text.length), JOB_UPDATE_OK);
     jobs_apply(f->jobs, &f->update, JOBS_NOW, false, 1000, &f->change);
@@ -332,16 +334,16 @@ static size_t count_members(const struct job *job)
 static void test_jobs_keep_a_record_to_as_many_members_as_can_be_read_again(void **state)
 {
     struct fixture *f = *state;
-    say_members(f, "queued", "m", LIMIT_JSON_MEMBERS - 56);
-    say_members(f, "queued", "m", LIMIT_JSON_MEMBERS - 55);
-    assert_int_equal(count_members(f->change.job), LIMIT_JSON_MEMBERS - 55);
-    say_members(f, "processing", "n", LIMIT_JSON_MEMBERS - 56);
+    say_members(f, "queued", 'm', 100);
+    say_members(f, "queued", 'm', 101);
+    assert_int_equal(count_members(f->change.job), 101);
+    say_members(f, "processing", 'n', LIMIT_JSON_MEMBERS - 56);
     assert_int_equal(count_members(f->change.job), LIMIT_JSON_MEMBERS - 56);
-    say_members(f, "completed", "n", LIMIT_JSON_MEMBERS - 1);
+    say_members(f, "completed", 'n', LIMIT_JSON_MEMBERS - 1);
     assert_int_equal(count_members(f->change.job), LIMIT_JSON_MEMBERS);
     assert_non_null(strstr(f->change.job->text, "\"progress\":100"));
-    say_members(f, "queued", "o", 3);
-    say_members(f, "completed", "n", LIMIT_JSON_MEMBERS);
+    say_members(f, "queued", 'o', 3);
+    say_members(f, "completed", 'n', LIMIT_JSON_MEMBERS);
     assert_int_equal(count_members(f->change.job), LIMIT_JSON_MEMBERS);
 }
 

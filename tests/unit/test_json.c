@@ -270,7 +270,7 @@ static void test_json_limits_members(void **state)
     (void)state;
     struct buf text;
     struct json_object object = {0};
-    buf_init(&text, LIMIT_EVENT);
+    buf_init(&text, 4 * LIMIT_EVENT);
     buf_append_text(&text, "{\"m\":0");
     for (int i = 1; i < LIMIT_JSON_MEMBERS; i++)
         buf_printf(&text, ",\"m%d\":%d", i, i);
@@ -295,6 +295,45 @@ static void test_json_keeps_the_last_of_equal_names_at_the_first_place(void **st
     assert_slice(object.members[0].value, "3");
     assert_true(object.members[0].repeated);
     assert_false(object.members[1].repeated || object.members[2].repeated);
+    json_object_clear(&object);
+}
+
+/* Names of one to four characters in no order, each twice, some with an escape the second time. */
+static void append_many_members(struct buf *text, int round)
+{
+    for (int i = 0; i < 5000; i++) {
+        unsigned number = (unsigned)i * 7919 % 5000;
+        bool escape = round == 1 && i % 3 == 0;
+        buf_printf(text, "%s\"%s%u\":%d", round + i > 0 ? "," : "", escape ? "\\u006e" : "n",
+            number, round * 5000 + i);
+    }
+}
+
+static void test_json_keeps_the_last_of_equal_names_among_many(void **state)
+{
+    (void)state;
+    struct buf text;
+    struct json_object object = {0};
+    char name[16], value[16];
+    buf_init(&text, LIMIT_EVENT);
+    buf_append_char(&text, '{');
+    append_many_members(&text, 0);
+    append_many_members(&text, 1);
+    buf_append_text(&text, ",\"N7\":\"other\",\"\":\"empty\"}");
+    assert_int_equal(json_object_read(&object, text.data, text.length), JSON_OK);
+    assert_int_equal(object.count, 5002);
+    for (int i = 0; i < 5000; i++) {
+        snprintf(name, sizeof name, "n%u", (unsigned)i * 7919 % 5000);
+        snprintf(value, sizeof value, "%d", 5000 + i);
+        assert_true(json_name_is(&object.members[i], name) && object.members[i].repeated);
+        assert_ptr_equal(json_find(&object, name), &object.members[i]);
+        assert_slice(object.members[i].value, value);
+    }
+    assert_slice(json_find(&object, "N7")->value, "\"other\"");
+    assert_slice(json_find(&object, "")->value, "\"empty\"");
+    assert_null(json_find(&object, "n5000"));
+    assert_null(json_find(&object, "n"));
+    buf_clear(&text);
     json_object_clear(&object);
 }
 
@@ -482,6 +521,7 @@ int main(void)
         cmocka_unit_test(test_json_limits_depth),
         cmocka_unit_test(test_json_limits_members),
         cmocka_unit_test(test_json_keeps_the_last_of_equal_names_at_the_first_place),
+        cmocka_unit_test(test_json_keeps_the_last_of_equal_names_among_many),
         cmocka_unit_test(test_json_finds_a_name_that_is_escaped),
         cmocka_unit_test(test_json_array_gives_each_element_and_tells_a_whole_from_a_broken_one),
         cmocka_unit_test(test_json_array_tells_where_it_breaks),

@@ -207,6 +207,6 @@ def retained(broker, topic_filter="#"):
     marker = MARKER + uuid.uuid4().hex
     with Recorder(broker, (topic_filter, MARKER + "#"), qos=1) as fresh:
         fresh.publish(marker, b"end")
-        fresh.wait_topic(marker)
+        fresh.wait_topic(marker, timeout=60)
         return {message.topic: message for message in fresh.messages
                 if message.retain and not message.topic.startswith(MARKER)}

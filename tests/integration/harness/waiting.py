@@ -2,8 +2,9 @@
 
 import time
 
-PATIENCE = 15.0
-"""Seconds after which a condition that does not come is a failure."""
+PATIENCE = 25.0
+"""Seconds after which a condition that does not come is a failure: many, for a busy machine, and
+fewer than what the bridge does anyway after 30 or 60 s."""
 
 
 def wait_until(condition, what, timeout=PATIENCE, pause=0.01):
