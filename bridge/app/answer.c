@@ -33,6 +33,8 @@ void answer_describe(const struct http_answer *answer, char *out, size_t size)
         snprintf(out, size, "no answer: %s", answer->failure);
     else if (!answer->complete)
         snprintf(out, size, "the answer (%d) broke off: %s", answer->status, answer->failure);
+    else if (answer->failure[0] != '\0')
+        snprintf(out, size, "AIVA answered %d: %s", answer->status, answer->failure);
     else if (detail[0] != '\0')
         snprintf(out, size, "AIVA answered %d: %s", answer->status, detail);
     else

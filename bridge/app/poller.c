@@ -30,7 +30,8 @@
 #define UNAUTHORIZED_WAIT_MS 60000
 /* Jobs that appear together share a list. */
 #define DETAILS_DELAY_MS 500
-/* A list that keeps showing a job whose status call answers 404 is not read in a tight circle. */
+/* A list that keeps showing a job whose status call answers 404 is not read in a circle: the time
+ * from one such list to the next doubles. */
 #define WANTED_LIST_GAP_MS 5000
 /* Between two looks whether the stream has caught up. */
 #define PAUSED_WAIT_MS 5000
@@ -60,6 +61,7 @@ struct poller {
     bool list_adds_only;   /* of the request under way */
     int64_t not_before_ms; /* no list earlier, whatever makes one desirable */
     int64_t peace_ms;      /* nothing at all earlier: AIVA has asked for that, or refused the key */
+    int64_t wanted_gap_ms; /* between lists that 404s have made desirable */
     bool list_again;       /* the one under way may be older than what it is wanted for */
     struct timer details_timer;
     int64_t list_asked_ms;
@@ -67,6 +69,7 @@ struct poller {
     struct ids round;        /* still to be asked for, taken from the end */
     struct ids failed;       /* to be asked for again */
     unsigned round_failures; /* in a row */
+    bool round_found_none;   /* a 404 was among its answers */
     int64_t round_started_ms;
     struct log_limit status_limit;
 };
@@ -88,6 +91,7 @@ struct poller *poller_new(struct loop *loop, struct http_client *client, struct 
     poller->list_ms = (int64_t)config->aiva.list_interval_s * 1000;
     poller->resync_ms = (int64_t)config->aiva.resync_interval_s * 1000;
     poller->list_asked_ms = INT64_MIN / 2;
+    poller->wanted_gap_ms = WANTED_LIST_GAP_MS;
     backoff_init(&poller->backoff, BACKOFF_BASE_MS, BACKOFF_CAP_MS);
     timer_init(&poller->list_timer, loop, fire_list, poller);
     timer_init(&poller->round_timer, loop, fire_round, poller);
@@ -268,7 +272,7 @@ void poller_want_list(struct poller *poller)
     poller->list_again = poller->list_request != NULL;
     if (poller->mode == POLLER_OFF || poller->list_request)
         return;
-    int64_t at = poller->list_asked_ms + WANTED_LIST_GAP_MS;
+    int64_t at = poller->list_asked_ms + poller->wanted_gap_ms;
     if (at < poller->not_before_ms)
         at = poller->not_before_ms;
     if (!timer_is_set(&poller->list_timer) || poller->list_timer.at_ms > at)
@@ -367,12 +371,14 @@ static void judge_status(
         return;
     }
     poller->round_failures = 0;
-    if (answer->status == 404)
+    if (answer->status == 404) {
+        poller->round_found_none = true;
         poller_want_list(poller);
-    else if (!tracker_answer(
-                 poller->tracker, id, answer->body, answer->length, mark, PAYLOAD_POLL, &error))
+    } else if (!tracker_answer(
+                   poller->tracker, id, answer->body, answer->length, mark, PAYLOAD_POLL, &error)) {
         log_warn_limited(&poller->status_limit, loop_now(poller->loop),
             "status of %s: %s: it is left as it was", id, error.text);
+    }
 }
 
 static void start_calls(struct poller *poller);
@@ -426,6 +432,10 @@ static int64_t held_until(const struct poller *poller)
 /* Beside the stream there is a next round only if this one left something open. */
 static void plan_next_round(struct poller *poller)
 {
+    if (!poller->round_found_none)
+        poller->wanted_gap_ms = WANTED_LIST_GAP_MS;
+    else if (poller->wanted_gap_ms < poller->resync_ms)
+        poller->wanted_gap_ms *= 2;
     if (poller->mode == POLLER_ALONE)
         plan_round(poller, 0);
     else if (poller->failed.count > 0)
@@ -449,6 +459,7 @@ static void start_calls(struct poller *poller)
 static void begin_round(struct poller *poller)
 {
     poller->round_failures = 0;
+    poller->round_found_none = false;
     poller->round_started_ms = loop_now(poller->loop);
     if (poller->round.count > 0)
         poller->handler.before_attempt(poller->handler.ctx);

@@ -73,7 +73,6 @@ struct publisher {
     bool own_refused[PUBLISHER_TOPICS];
     struct timer overdue;
     int64_t overdue_wait_ms;
-    int64_t acknowledged_ms;            /* the last time */
     unsigned quick_losses;              /* in a row */
     size_t suspects;                    /* how many messages are still to be sent one at a time */
     bool acknowledged;                  /* something, on this connection */
@@ -346,7 +345,6 @@ static void plan_again(struct publisher *publisher, const char *topic)
         publisher->again_wait_ms < AGAIN_MOST_MS / 2 ? 2 * publisher->again_wait_ms : AGAIN_MOST_MS;
 }
 
-/* Where others sent later were acknowledged, this one has to do with it. */
 static void fire_overdue(void *ctx)
 {
     struct publisher *publisher = ctx;
@@ -357,8 +355,6 @@ static void fire_overdue(void *ctx)
         timer_set(&publisher->overdue, oldest + publisher->overdue_wait_ms);
         return;
     }
-    if (publisher->acknowledged_ms > oldest)
-        outbox_blame_oldest(publisher->outbox);
     publisher->handler.on_overdue(publisher->handler.ctx);
 }
 
@@ -375,7 +371,6 @@ void publisher_acknowledged(struct publisher *publisher, uint64_t sequence, int 
     if (!outbox_acknowledge(publisher->outbox, sequence, refused ? &topic : NULL))
         return;
     publisher->acknowledged = true;
-    publisher->acknowledged_ms = loop_now(publisher->loop);
     clear_suspect(publisher);
     if (refused) {
         char reason[96];
@@ -433,7 +428,7 @@ static bool is_impossible(struct publisher *publisher, const struct outbox_entry
     if (entry->losses >= (publisher->proven ? LOSSES_CONVICTED : LOSSES_UNPROVEN)) {
         publisher->convicted[publisher->convicted_count++ % CONVICTED_KEPT] = fingerprint(entry);
         drop_next(
-            publisher, "the broker ended the connection, or never answered, each time it was sent");
+            publisher, "the broker ended the connection each time it was sent, or never answered");
         clear_suspect(publisher);
         return true;
     }

@@ -369,9 +369,10 @@ static bool apply_element(
     struct tracker *tracker, struct json_slice element, uint64_t mark, enum payload_source source)
 {
     enum job_update_result result = job_update_read(&tracker->update, element.at, element.length);
-    if (result == JOB_UPDATE_OK)
+    /* Where a list names a job twice the first entry counts, or each reading would be a change. */
+    if (result == JOB_UPDATE_OK && !jobs_list_has_seen(tracker->jobs, tracker->update.id))
         apply(tracker, mark, true, source, false);
-    else
+    else if (result != JOB_UPDATE_OK)
         report_unusable(tracker, result, "an entry of the list of jobs");
     if (result == JOB_UPDATE_OK || result == JOB_UPDATE_NO_STATUS)
         jobs_list_saw(tracker->jobs, tracker->update.id);

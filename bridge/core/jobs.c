@@ -320,6 +320,12 @@ void jobs_list_saw(struct jobs *jobs, const char *id)
         record_of(job)->listed = jobs->list;
 }
 
+bool jobs_list_has_seen(const struct jobs *jobs, const char *id)
+{
+    const struct job *job = jobs_find(jobs, id);
+    return job && ((const struct record *)job)->listed == jobs->list;
+}
+
 struct job *jobs_list_next_missing(struct jobs *jobs, uint64_t mark)
 {
     while (jobs->list_cursor) {

@@ -15,6 +15,7 @@ struct item {
     size_t size;
     unsigned slot;
     bool in_flight;
+    bool overtaken; /* something sent after it was acknowledged */
     char bytes[];
 };
 
@@ -169,6 +170,7 @@ bool outbox_acknowledge(struct outbox *outbox, uint64_t sequence, char **topic)
     }
     if (!item)
         return false;
+    TAILQ_FIRST(&outbox->items)->overtaken = true;
     if (topic)
         *topic = xstrdup(item->entry.topic);
     remove_item(outbox, item);
@@ -198,10 +200,12 @@ bool outbox_rewind(struct outbox *outbox, int64_t now_ms)
 {
     struct item *item = TAILQ_FIRST(&outbox->items);
     bool quick = item && item->in_flight && now_ms - item->entry.sent_ms < OUTBOX_BLAME_MS;
-    if (quick && outbox->in_flight == 1)
+    if (item && item->in_flight && (item->overtaken || (quick && outbox->in_flight == 1)))
         item->entry.losses++;
-    for (; item && item->in_flight; item = TAILQ_NEXT(item, link))
+    for (; item && item->in_flight; item = TAILQ_NEXT(item, link)) {
         item->in_flight = false;
+        item->overtaken = false;
+    }
     outbox->in_flight = 0;
     drop_outdated(outbox);
     outbox->next = TAILQ_FIRST(&outbox->items);
@@ -212,13 +216,6 @@ int64_t outbox_oldest_ms(const struct outbox *outbox)
 {
     const struct item *item = TAILQ_FIRST(&outbox->items);
     return item && item->in_flight ? item->entry.sent_ms : -1;
-}
-
-void outbox_blame_oldest(struct outbox *outbox)
-{
-    struct item *item = TAILQ_FIRST(&outbox->items);
-    if (item && item->in_flight)
-        item->entry.losses++;
 }
 
 void outbox_drop_waiting(struct outbox *outbox)

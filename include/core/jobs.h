@@ -64,6 +64,7 @@ bool jobs_remove(struct jobs *jobs, const char *id);
 /* A complete list: begin, mark each listed id, then take out those that are missing. */
 void jobs_list_begin(struct jobs *jobs);
 void jobs_list_saw(struct jobs *jobs, const char *id);
+bool jobs_list_has_seen(const struct jobs *jobs, const char *id);
 /* The next job that the list lacks and of which nothing was heard since `mark`; NULL at the end.
  * The caller removes it before it asks again. */
 struct job *jobs_list_next_missing(struct jobs *jobs, uint64_t mark);

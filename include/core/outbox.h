@@ -60,13 +60,12 @@ void outbox_unsend(struct outbox *outbox);
 bool outbox_acknowledge(struct outbox *outbox, uint64_t sequence, char **topic);
 /* The connection was lost: nothing is in flight any more, all is sent again from the oldest. True
  * if the oldest in flight had been sent less than OUTBOX_BLAME_MS before, so that what was sent may
- * have been the reason; it gets the blame (`losses`) if it was the only one. */
+ * have been the reason. It gets the blame (`losses`) if it was the only one then; or, however long
+ * ago that was, if something sent after it was acknowledged. */
 #define OUTBOX_BLAME_MS 2000
 bool outbox_rewind(struct outbox *outbox, int64_t now_ms);
 /* When the oldest in flight was sent; -1 where nothing is. */
 int64_t outbox_oldest_ms(const struct outbox *outbox);
-/* The oldest in flight gets the blame: it alone was never acknowledged. */
-void outbox_blame_oldest(struct outbox *outbox);
 /* Forgets all that has not been sent. */
 void outbox_drop_waiting(struct outbox *outbox);
 

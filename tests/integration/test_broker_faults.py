@@ -1,5 +1,6 @@
 """A broker that loses, delays and cuts: everything arrives, in order, and nothing else suffers."""
 
+import threading
 import time
 
 import pytest
@@ -115,7 +116,7 @@ def test_a_message_that_is_never_acknowledged(bad):
     bad.start([job("one")])
     bad.broker.on_publish = lambda packet: Answer.LOST if b'"n":1' in packet.payload else None
     emit(bad, 4)
-    wait_until(lambda: "or never answered, each time" in bad.bridge.output(), "the end", 60)
+    wait_until(lambda: "each time it was sent, or never answered" in bad.bridge.output(), "the end", 60)
     connects = len(bad.broker.connects)
     time.sleep(7)
     assert len(bad.broker.connects) == connects
@@ -220,6 +221,28 @@ def test_a_poisonous_message_among_late_acknowledgements(bad):
     assert len(bad.broker.connects) <= 8
     assert "refused and is dropped" in bad.bridge.output()
     assert of_job("bad", "state") in bad.bridge.output()
+
+
+@pytest.mark.slow
+def test_a_poisonous_message_that_takes_its_time(bad):
+    """The link goes some seconds later, when others have been acknowledged long since."""
+    bad.start([job("one")])
+
+    def rule(packet):
+        if packet.topic != of_job("bad", "state"):
+            return None
+        threading.Timer(3, bad.broker.kick).start()
+        return Answer.LOST
+    bad.broker.on_publish = rule
+    bad.simulator.set_job("bad", status="queued")
+    emit(bad, 5)
+    wait_until(lambda: "refused and is dropped" in bad.bridge.output(), "the end of it", 90)
+    connects = len(bad.broker.connects)
+    bad.stream_marker(60)
+    # Nothing is under way any more that could end the link.
+    time.sleep(5)
+    assert len(bad.broker.connects) <= connects + 1
+    assert set(numbers(bad)) == set(range(5))
 
 
 @pytest.mark.slow

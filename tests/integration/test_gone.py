@@ -142,6 +142,18 @@ def test_a_status_call_of_404_makes_the_list_decide(world):
     assert all(message.payload for message in world.states("stays"))
 
 
+def test_a_list_that_contradicts_is_not_read_in_a_circle(world):
+    """The list shows jobs that the status call does not find: the times between double."""
+    world.simulator.put_jobs([job("one"), job("two")])
+    world.simulator.fault("status", status=404, times=0, body='{"detail":"no"}')
+    world.bridge.start()
+    wait_until(lambda: world.simulator.requests("list") >= 3, "two more lists", 40)
+    times = [line["at_ms"] for line in world.simulator.stats()["log"] if line["kind"] == "list"]
+    assert 4900 <= times[1] - times[0] <= 8000
+    assert times[2] - times[1] >= 9900
+    assert not world.events("one")
+
+
 def test_a_404_while_an_older_list_is_under_way(world):
     """That list still has the job, and only adds: another one is read after it."""
     world.start([job("gone-1", "completed")], {"aiva.list_interval_s": 1})

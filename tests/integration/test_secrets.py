@@ -176,6 +176,10 @@ def test_redirects_stay_at_home(world, elsewhere, kind, code):
         world.wait_state("one")
         assert world.command("one", "cancel")["ok"] is False
     wait_until(lambda: world.simulator.requests(kind) > 0, "the request")
+    if kind == "list":
+        world.recorder.wait_for(
+            lambda message: message.topic == of_bridge("upstream")
+            and f"{code}: redirect to {elsewhere.url} refused" in message.json["detail"])
     world.wait_state("one", sample_name="Sample one")
     world.bridge.stop()
     assert not elsewhere.seen

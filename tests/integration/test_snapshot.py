@@ -133,6 +133,18 @@ def test_a_failed_list_is_read_again(world, fault):
     world.wait_state("two")
 
 
+def test_a_list_that_names_a_job_twice(world):
+    """The first entry counts, at each reading: nothing goes to and fro."""
+    world.simulator.put_jobs([job("one", "completed"), job("one", "failed")])
+    world.bridge.start()
+    world.wait_state("one", status="completed")
+    for _ in range(2):
+        assert world.refresh()["ok"]
+    world.stream_marker()
+    assert [message.json["status"] for message in world.states("one")] == ["completed"]
+    assert not world.events("one")
+
+
 def test_a_job_known_from_the_stream_alone_gets_what_the_list_has(world):
     """Soon, not only at the next resync; and a list that lacks such a job takes nothing away."""
     world.start([job("old", "completed")], {"aiva.list_interval_s": 1})

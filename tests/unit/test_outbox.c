@@ -158,6 +158,29 @@ static void test_outbox_blames_only_what_was_sent_alone(void **state)
     outbox_free(outbox);
 }
 
+static void test_outbox_blames_what_was_overtaken(void **state)
+{
+    (void)state;
+    struct outbox *outbox = outbox_new();
+    push(outbox, "t", "1", 0);
+    push(outbox, "t", "2", 0);
+    push(outbox, "t", "3", 0);
+    for (int i = 0; i < 3; i++)
+        outbox_send_next(outbox, 1000);
+    outbox_acknowledge(outbox, 1, NULL);
+    assert_false(outbox_rewind(outbox, 9000));
+    assert_int_equal(outbox_peek(outbox)->losses, 0);
+    for (int i = 0; i < 2; i++)
+        outbox_send_next(outbox, 9000);
+    outbox_acknowledge(outbox, 3, NULL);
+    assert_false(outbox_rewind(outbox, 19000));
+    assert_int_equal(outbox_peek(outbox)->losses, 1);
+    outbox_send_next(outbox, 19000);
+    assert_false(outbox_rewind(outbox, 29000));
+    assert_int_equal(outbox_peek(outbox)->losses, 1);
+    outbox_free(outbox);
+}
+
 static void test_outbox_knows_how_long_the_oldest_is_in_flight(void **state)
 {
     (void)state;
@@ -165,16 +188,13 @@ static void test_outbox_knows_how_long_the_oldest_is_in_flight(void **state)
     push(outbox, "t", "1", 0);
     push(outbox, "t", "2", 0);
     assert_int_equal(outbox_oldest_ms(outbox), -1);
-    outbox_blame_oldest(outbox);
     outbox_send_next(outbox, 1000);
     outbox_send_next(outbox, 2000);
     assert_int_equal(outbox_oldest_ms(outbox), 1000);
     outbox_acknowledge(outbox, 1, NULL);
     assert_int_equal(outbox_oldest_ms(outbox), 2000);
-    outbox_blame_oldest(outbox);
-    assert_false(outbox_rewind(outbox, 2000 + OUTBOX_BLAME_MS));
+    outbox_rewind(outbox, 2000);
     assert_int_equal(outbox_oldest_ms(outbox), -1);
-    assert_int_equal(outbox_peek(outbox)->losses, 1);
     outbox_free(outbox);
 }
 
@@ -303,6 +323,7 @@ int main(void)
         cmocka_unit_test(test_outbox_takes_back_what_could_not_be_sent),
         cmocka_unit_test(test_outbox_blames_the_oldest_for_a_quick_loss_only),
         cmocka_unit_test(test_outbox_blames_only_what_was_sent_alone),
+        cmocka_unit_test(test_outbox_blames_what_was_overtaken),
         cmocka_unit_test(test_outbox_knows_how_long_the_oldest_is_in_flight),
         cmocka_unit_test(test_outbox_keeps_the_blame_with_a_slot),
         cmocka_unit_test(test_outbox_drops_what_waits_and_nothing_else),
