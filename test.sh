@@ -9,13 +9,15 @@ usage()
 Usage: ./test.sh [--help]
        ./test.sh unit [NAME]                 e.g. ./test.sh unit sse
        ./test.sh integration [PYTEST-OPTION...]   e.g. ./test.sh integration -k retained -x
+       ./test.sh node-red
        ./test.sh lint
        ./test.sh tsan
 
 Without arguments, everything, in less than ten minutes:
 
   asan    builds with warnings as errors, AddressSanitizer and UndefinedBehaviorSanitizer; runs the
-          unit tests, the fuzz inputs kept from the past, the linters and the integration tests
+          unit tests, the fuzz inputs kept from the past, the linters, the integration tests, and the
+          flows of config/node-red in a real Node-RED (npm fetches it the first time)
   tsan    builds with ThreadSanitizer; runs the unit tests and those integration tests that make the
           MQTT library's threads work hard
 
@@ -26,7 +28,7 @@ TEXT
 
 part=${1-all}
 case "$part" in
-all | unit | integration | lint | tsan) [ $# -eq 0 ] || shift ;;
+all | unit | integration | node-red | lint | tsan) [ $# -eq 0 ] || shift ;;
 -h | --help)
     usage
     exit 0
@@ -88,15 +90,20 @@ run_integration()
 test_asan() { step 'build asan' build asan && step "$@"; }
 test_tsan() { step 'build tsan' build tsan && step 'tests with ThreadSanitizer' run_tsan; }
 
-packages_need "${PACKAGES_BUILD[@]}" "${PACKAGES_DEMO[@]}" "${PACKAGES_TEST[@]}" || exit 1
+node_packages=()
+case "$part" in
+all | node-red) mapfile -t node_packages < <(packages_node) ;;
+esac
+packages_need "${PACKAGES_BUILD[@]}" "${PACKAGES_DEMO[@]}" "${PACKAGES_TEST[@]}" "${node_packages[@]}" || exit 1
 
 case "$part" in
 all)
-    test_asan 'unit, fuzz inputs, lint, integration' run_asan
+    test_asan 'unit, fuzz inputs, lint, integration, Node-RED' run_asan
     test_tsan
     ;;
 unit) test_asan 'unit' run_asan -L '^(unit|fake|fuzz)$' ${1:+-R "$1"} ;;
 integration) test_asan 'integration' run_integration "$@" ;;
+node-red) test_asan 'Node-RED' run_asan -L '^node-red$' ;;
 lint) test_asan 'lint' run_asan -L '^lint$' ;;
 tsan) test_tsan ;;
 esac

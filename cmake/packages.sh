@@ -15,6 +15,16 @@ PACKAGES_BENCH=(python3-requests python3-paho-mqtt curl jq valgrind)
 # Those for its peers on Node.js, unless there is a Node.js of another origin: that comes with npm.
 PACKAGES_NODE=(nodejs npm)
 
+# Prints the packages that bring Node.js and npm, for the Node-RED of the tests. Nothing where both are there and
+# new enough, from wherever: Debian's npm cannot be installed next to a Node.js from elsewhere.
+packages_node()
+{
+    local enough='const [major, minor] = process.versions.node.split("."); process.exit(major > 18 || major == 18 && minor >= 5 ? 0 : 1)'
+    if ! command -v npm >/dev/null || ! node -e "$enough" 2>/dev/null; then
+        printf '%s\n' nodejs npm
+    fi
+}
+
 # Prints those of its arguments that are not installed, one a line.
 packages_missing()
 {

@@ -76,6 +76,7 @@ struct publisher {
     unsigned quick_losses;              /* in a row */
     size_t suspects;                    /* how many messages are still to be sent one at a time */
     bool acknowledged;                  /* something, on this connection */
+    int64_t acknowledged_ms;            /* the last time */
     bool proven;                        /* the same of the connection before */
     uint64_t convicted[CONVICTED_KEPT]; /* fingerprints, a ring */
     size_t convicted_count;             /* ever */
@@ -371,6 +372,7 @@ void publisher_acknowledged(struct publisher *publisher, uint64_t sequence, int 
     if (!outbox_acknowledge(publisher->outbox, sequence, refused ? &topic : NULL))
         return;
     publisher->acknowledged = true;
+    publisher->acknowledged_ms = loop_now(publisher->loop);
     clear_suspect(publisher);
     if (refused) {
         char reason[96];
