@@ -41,7 +41,9 @@ def figures(scenarios, result):
 
 
 def scaled(result):
-    lines = machine.lines(result["machine"]) + [""]
+    lines = machine.lines(result["machine"])
+    lines += [f"Medians of {result['scale']['rounds']} rounds. By jobs against the null broker, with "
+              "100 jobs active; by events/s through mosquitto.", ""]
     for cells in scale.tables(result["scale"]):
         lines += report.aligned(cells) + [""]
     return lines + ["![by jobs](tests/bench/plots/scale-jobs.svg)",

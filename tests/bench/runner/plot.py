@@ -3,8 +3,9 @@
 import math
 from html import escape
 
-WIDTH, HEIGHT = 640, 360
-LEFT, RIGHT, TOP, BOTTOM = 70, 20, 40, 50
+WIDTH, HEIGHT = 640, 380
+LEFT, RIGHT, TOP, BOTTOM = 70, 40, 62, 50
+LEGEND = 185  # width of an entry
 COLOURS = ("#1b6ca8", "#c8553d", "#3a7d44", "#7b4b94", "#8a6d00")
 
 
@@ -47,7 +48,7 @@ def line(number, name, points, x_axis, y_axis):
     path = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
     parts = [f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="2"/>']
     parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places]
-    x, y = LEFT + 12, TOP + 16 + 16 * number
+    x, y = LEFT + LEGEND * number, TOP - 16
     parts.append(f'<path d="M{x} {y - 4}h18" stroke="{colour}" stroke-width="2"/>')
     parts.append(text(x + 24, y, name, "start"))
     return parts

@@ -2,7 +2,7 @@
 
 import time
 
-from . import plot
+from . import plot, report
 from .processes import Failure, cpu_seconds, peak_mb, resident_mb
 from .rig import Rig
 from .scenarios import timeout_for
@@ -44,12 +44,15 @@ def with_jobs(tools, bridge, jobs, events):
         rig.pour(events)
         result = rig.measure(timeout_for(events))
         used = cpu_seconds(rig.contender.pid) - start_cpu
-        return {
-            "jobs": jobs, "start_s": start_s, "start_us_per_job": start_cpu * 1e6 / jobs,
-            "resident_mb": resident, "peak_mb": peak_mb(rig.contender.pid),
-            "listed_per_s": result["listed_per_s"], "events_per_s": result["events_per_s"],
+        row = {
+            "jobs": jobs, "start_s": start_s, "start_cpu_s": start_cpu, "resident_mb": resident,
+            "peak_mb": peak_mb(rig.contender.pid), "events_per_s": result["events_per_s"],
             "event_us": used * 1e6 / events, "lost": result["lost"],
         }
+        # A few jobs are published in a single moment.
+        if jobs >= 10_000:
+            row["listed_per_s"] = result["listed_per_s"]
+        return row
 
 
 def with_rate(tools, bridge, rate, seconds):
@@ -79,20 +82,32 @@ def attempt(what, *arguments):
     return row
 
 
+def middle(rounds):
+    """One row a place, of the medians over the rounds."""
+    found = [report.medians([row for row in rows if row]) for rows in zip(*rounds)]
+    return [row for row in found if row]
+
+
+def shares(rows):
+    """What the program needs with next to no jobs is not a job's share."""
+    first = rows[0]
+    for row in rows[1:]:
+        more = row["jobs"] - first["jobs"]
+        row["bytes_per_job"] = (row["resident_mb"] - first["resident_mb"]) * 1e6 / more
+        row["start_us_per_job"] = (row["start_cpu_s"] - first["start_cpu_s"]) * 1e6 / more
+
+
 def run(tools, bridge, options):
     """The rows by jobs and by rate."""
-    most_jobs, most_rate = options.scale_jobs, RATES[-1]
-    by_jobs = [attempt(with_jobs, tools, bridge, jobs, options.events)
-               for jobs in JOBS if jobs <= most_jobs]
-    by_rate = [attempt(with_rate, tools, bridge, rate, options.steady_s)
-               for rate in RATES if rate <= most_rate]
-    by_jobs, by_rate = [row for row in by_jobs if row], [row for row in by_rate if row]
+    jobs = [number for number in JOBS if number <= options.scale_jobs]
+    by_jobs, by_rate = [], []
+    for _ in range(options.rounds):
+        by_jobs.append([attempt(with_jobs, tools, bridge, number, options.events) for number in jobs])
+        by_rate.append([attempt(with_rate, tools, bridge, rate, options.steady_s) for rate in RATES])
+    by_jobs, by_rate = middle(by_jobs), middle(by_rate)
     if by_jobs:
-        # What the program needs with next to no jobs is not a job's share.
-        base = by_jobs[0]["resident_mb"]
-        for row in by_jobs[1:]:
-            row["bytes_per_job"] = (row["resident_mb"] - base) * 1e6 / (row["jobs"] - by_jobs[0]["jobs"])
-    return {"jobs": by_jobs, "rates": by_rate}
+        shares(by_jobs)
+    return {"rounds": options.rounds, "jobs": by_jobs, "rates": by_rate}
 
 
 def csv(columns, rows):
