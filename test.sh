@@ -12,6 +12,7 @@ Usage: ./test.sh [--help]
        ./test.sh node-red
        ./test.sh lint
        ./test.sh tsan
+       ./test.sh bench
 
 Without arguments, everything, in less than ten minutes:
 
@@ -20,6 +21,8 @@ Without arguments, everything, in less than ten minutes:
           flows of config/node-red in a real Node-RED (npm fetches it the first time)
   tsan    builds with ThreadSanitizer; runs the unit tests and those integration tests that make the
           MQTT library's threads work hard
+  bench   counts the instructions of an event, against the count that is stored; the benchmark
+          itself is tests/bench/run.sh
 
 With a word, that part alone: for the inner loop. Packages that are missing are installed with apt
 (with sudo where that is needed). Exit code: 0 if all passed, 1 if not, 2 for a wrong option.
@@ -28,7 +31,7 @@ TEXT
 
 part=${1-all}
 case "$part" in
-all | unit | integration | node-red | lint | tsan) [ $# -eq 0 ] || shift ;;
+all | unit | integration | node-red | lint | tsan | bench) [ $# -eq 0 ] || shift ;;
 -h | --help)
     usage
     exit 0
@@ -87,8 +90,18 @@ run_integration()
         /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/integration "$@"
 }
 
+build_eventcost()
+{
+    quietly cmake --preset release && quietly cmake --build --preset release --target eventcost
+}
+
 test_asan() { step 'build asan' build asan && step "$@"; }
 test_tsan() { step 'build tsan' build tsan && step 'tests with ThreadSanitizer' run_tsan; }
+test_bench()
+{
+    step 'build release' build_eventcost &&
+        step 'instructions of an event' /usr/bin/python3 -B tests/bench/guard.py
+}
 
 node_packages=()
 case "$part" in
@@ -100,12 +113,14 @@ case "$part" in
 all)
     test_asan 'unit, fuzz inputs, lint, integration, Node-RED' run_asan
     test_tsan
+    test_bench
     ;;
 unit) test_asan 'unit' run_asan -L '^(unit|fake|fuzz)$' ${1:+-R "$1"} ;;
 integration) test_asan 'integration' run_integration "$@" ;;
 node-red) test_asan 'Node-RED' run_asan -L '^node-red$' ;;
 lint) test_asan 'lint' run_asan -L '^lint$' ;;
 tsan) test_tsan ;;
+bench) test_bench ;;
 esac
 
 printf '\n'

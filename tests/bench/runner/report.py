@@ -2,6 +2,8 @@
 
 from statistics import median
 
+from . import targets
+
 
 def medians(rows):
     """The median of each figure over the rounds that gave one."""
@@ -16,13 +18,14 @@ def ratio(key, runs, name, reference):
     return median([mine / theirs for mine, theirs in pairs]) if pairs else None
 
 
-def table(scenario, runs, reference):
+def table(scenario, result, reference):
     """Lines of a Markdown table: each contender's medians, and what the reference's figures are
-    divided by them."""
-    headings = [scenario.title] + [heading for _, heading, _ in scenario.columns]
-    compared = len(runs) > 1
-    if compared:
-        headings += [f"{heading}: {reference} ÷ this" for _, heading in scenario.ratios]
+    when divided by them."""
+    runs = result["scenarios"][scenario.name]
+    compared = scenario.ratios if len(runs) > 1 else ()
+    headings = [scenario.title.format(**result["options"])]
+    headings += [heading for _, heading, _ in scenario.columns]
+    headings += [f"{heading}: {reference} ÷ this" for _, heading in compared]
     rows = [headings]
     for name, rounds in runs.items():
         values = medians([row for row in rounds if row])
@@ -32,11 +35,25 @@ def table(scenario, runs, reference):
         row = [name]
         for key, _, form in scenario.columns:
             row.append(form.format(values[key]) if key in values else "")
-        for key, _ in scenario.ratios if compared else ():
+        for key, _ in compared:
             value = ratio(key, runs, reference, name) if name != reference else None
             row.append(f"{value:.2f}" if value else "")
         rows.append(row)
     return aligned(rows)
+
+
+def everything(scenarios, result):
+    """Lines: a table for each scenario that the result has, then how each bridge stands."""
+    lines = []
+    reference = result["bridges"][0] if result["bridges"] else result["contenders"][0]
+    for scenario in scenarios:
+        if scenario.name in result["scenarios"]:
+            lines += table(scenario, result, reference) + [""]
+    for bridge in result["bridges"]:
+        rows = targets.rows(result, bridge)
+        if rows:
+            lines += aligned([[f"Targets: {bridge}", "wanted", "reached", "met"]] + rows) + [""]
+    return lines[:-1]
 
 
 def aligned(rows):
