@@ -34,10 +34,10 @@ static void on_room(void *ctx, size_t room)
     (void)room;
 }
 
-static void on_full(void *ctx, bool full)
+static void on_pressure(void *ctx, enum pressure pressure)
 {
     (void)ctx;
-    (void)full;
+    (void)pressure;
 }
 
 static void on_event(void *ctx, const struct sse_event *event)
@@ -125,8 +125,8 @@ int main(int argc, char **argv)
         rig_die("eventcost: %s", error.text);
     struct publisher_options queue = {
         .root = "aiva", .qos = 1, .queue_limit = SIZE_MAX, .counters = &counters};
-    struct publisher *publisher =
-        publisher_new(loop, &queue, &(struct publisher_handler){NULL, on_room, on_full});
+    struct publisher *publisher = publisher_new(
+        loop, &queue, &(struct publisher_handler){.on_room = on_room, .on_pressure = on_pressure});
     struct tracker *tracker = tracker_new(loop, publisher, config, &counters);
     struct sse *sse =
         sse_new(&(struct sse_handler){tracker, on_event, on_retry, on_oversize}, 65536, 65536);
