@@ -68,25 +68,28 @@ static struct item *new_item(struct outbox *outbox, const struct outbox_message 
     char *topic = item->bytes;
     char *payload = topic + topic_size;
     char *correlation = payload + message->payload_length + 1;
+    /* What is not named is zero; before the bytes, which begin in the padding. */
+    *item = (struct item){
+        .entry =
+            {
+                .sequence = ++outbox->last_sequence,
+                .topic = topic,
+                .payload = payload,
+                .payload_length = message->payload_length,
+                .correlation = message->correlation ? correlation : NULL,
+                .correlation_length = message->correlation_length,
+                .retain = message->retain,
+                .json = message->json,
+            },
+        .size = size,
+        .slot = message->slot,
+    };
     memcpy(topic, message->topic, topic_size);
     if (message->payload_length > 0)
         memcpy(payload, message->payload, message->payload_length);
-    if (message->correlation_length > 0)
+    if (message->correlation)
         memcpy(correlation, message->correlation, message->correlation_length);
-    item->entry = (struct outbox_entry){
-        .sequence = ++outbox->last_sequence,
-        .topic = topic,
-        .payload = payload,
-        .payload_length = message->payload_length,
-        .correlation = message->correlation ? correlation : NULL,
-        .correlation_length = message->correlation_length,
-        .retain = message->retain,
-        .json = message->json,
-    };
     payload[message->payload_length] = '\0';
-    item->size = size;
-    item->slot = message->slot;
-    item->in_flight = false;
     return item;
 }
 
