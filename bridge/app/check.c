@@ -44,13 +44,15 @@ struct check {
     int outstanding; /* subscriptions and publications without an answer yet */
     char echo_topic[512];
     bool echoed;
-    bool failed;
-    struct error error;
+    bool failed;        /* the part that is looked at */
+    struct error error; /* the first */
 };
 
 static void fail(struct check *check, enum error_class class, const char *what, const char *why)
 {
-    if (!check->failed)
+    if (!check->failed && class != ERROR_RUN)
+        printf("%s: %s: %s\n", class == ERROR_UPSTREAM ? "upstream" : "broker", what, why);
+    if (check->error.class == ERROR_NONE)
         error_set(&check->error, class, "%s: %s", what, why);
     check->failed = true;
     loop_stop(check->loop);
@@ -277,13 +279,15 @@ bool check_run(const struct config *config, struct error *error)
     struct http_client *client = http_client_new(check.loop, config->aiva.url, config->aiva.api_key,
         config->aiva.ca_file, "aiva-mqtt-bridge/" BRIDGE_VERSION);
     check_upstream(&check, client);
-    if (!check.failed)
+    /* What is wrong with AIVA is no reason to keep quiet about the broker. */
+    check.failed = false;
+    if (check.error.class == ERROR_NONE || check.error.class == ERROR_UPSTREAM)
         check_broker(&check);
     timer_stop(&check.timeout);
     http_client_free(client);
     loop_free(check.loop);
     http_global_cleanup();
-    if (check.failed)
+    if (check.error.class != ERROR_NONE)
         *error = check.error;
-    return !check.failed;
+    return check.error.class == ERROR_NONE;
 }

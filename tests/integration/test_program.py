@@ -91,6 +91,17 @@ def test_check_finds_no_broker(world):
     assert done.returncode == 4, done.stderr
 
 
+def test_check_says_all_that_it_finds(world):
+    """What is wrong with AIVA does not hide the broker's part; the first failure gives the code."""
+    nowhere = {"aiva.url": "http://127.0.0.1:1"}
+    done = world.bridge.run_config("--check", overrides=nowhere)
+    assert done.returncode == 3 and "broker: may publish" in done.stdout, done.stdout
+    done = world.bridge.run_config("--check", overrides={**nowhere, "mqtt.url": "mqtt://127.0.0.1:2"})
+    assert done.returncode == 3, done.stderr
+    assert "upstream: http://127.0.0.1:1: " in done.stdout
+    assert "broker: mqtt://127.0.0.1:2: " in done.stdout
+
+
 def test_check_finds_a_wrong_password(make_world):
     """4: refused by the broker; the password is not shown."""
     world = make_world(broker={"users": {"bridge": "secret"}})

@@ -45,6 +45,7 @@ class Bridge(Program):
 
     def write_config(self, overrides=None):
         """Writes the test's defaults and the overrides ("mqtt.qos": 1) as a file."""
+        self.config.touch(0o600)
         self.config.write_text(json.dumps(nested({**self.settings, **(overrides or {})})))
         return self.config
 
