@@ -115,7 +115,9 @@ static struct item *new_item(struct outbox *outbox, const struct outbox_message 
     payload[message->payload_length] = '\0';
     item->size = size;
     item->slot = message->slot;
+    item->patient = message->can_wait;
     item->in_flight = false;
+    item->overtaken = false;
     return item;
 }
 
@@ -147,7 +149,6 @@ static void insert(struct outbox *outbox, const struct outbox_message *message, 
     struct item *item = new_item(outbox, message);
     take_slot(outbox, item);
     if (message->can_wait) {
-        item->patient = true;
         TAILQ_INSERT_TAIL(&outbox->patient, item, link);
         outbox->patient_count++;
         outbox->patient_bytes += item->size;
