@@ -13,6 +13,7 @@ Usage: ./test.sh [--help]
        ./test.sh lint
        ./test.sh tsan
        ./test.sh bench
+       ./test.sh fuzz [SECONDS [NAME]]       e.g. ./test.sh fuzz 1800 sse
 
 Without arguments, everything, in less than ten minutes:
 
@@ -21,6 +22,8 @@ Without arguments, everything, in less than ten minutes:
           flows of config/node-red in a real Node-RED (npm fetches it the first time)
   tsan    builds with ThreadSanitizer; runs the unit tests and those integration tests that make the
           MQTT library's threads work hard
+  fuzz    runs each target of tests/fuzz for SECONDS (60) with new inputs, two at a time and with the
+          lowest priority; in a run of everything, beside the tests, which mostly wait
   bench   counts the instructions of an event, against the count that is stored; the benchmark
           itself is tests/bench/run.sh
 
@@ -31,7 +34,7 @@ TEXT
 
 part=${1-all}
 case "$part" in
-all | unit | integration | node-red | lint | tsan | bench) [ $# -eq 0 ] || shift ;;
+all | unit | integration | node-red | lint | tsan | bench | fuzz) [ $# -eq 0 ] || shift ;;
 -h | --help)
     usage
     exit 0
@@ -103,6 +106,24 @@ test_bench()
         step 'instructions of an event' /usr/bin/python3 -B tests/bench/guard.py
 }
 
+# Starts the fuzzing and lets it run; join_fuzz waits for it and shows what it said.
+fuzz_log=
+fuzz_pid=
+start_fuzz()
+{
+    fuzz_log=$(mktemp)
+    tests/fuzz/run.sh 60 >"$fuzz_log" 2>&1 </dev/null &
+    fuzz_pid=$!
+}
+join_fuzz()
+{
+    local status=0
+    wait "$fuzz_pid" || status=$?
+    cat "$fuzz_log"
+    rm -f "$fuzz_log"
+    return "$status"
+}
+
 node_packages=()
 case "$part" in
 all | node-red) mapfile -t node_packages < <(packages_node) ;;
@@ -111,9 +132,11 @@ packages_need "${PACKAGES_BUILD[@]}" "${PACKAGES_DEMO[@]}" "${PACKAGES_TEST[@]}"
 
 case "$part" in
 all)
+    step 'build fuzz' build fuzz && start_fuzz
     test_asan 'unit, fuzz inputs, lint, integration, Node-RED' run_asan
     test_tsan
     test_bench
+    [ -z "$fuzz_pid" ] || step 'fuzzing, 60 s a target, the rest of it' join_fuzz
     ;;
 unit) test_asan 'unit' run_asan -L '^(unit|fake|fuzz)$' ${1:+-R "$1"} ;;
 integration) test_asan 'integration' run_integration "$@" ;;
@@ -121,6 +144,7 @@ node-red) test_asan 'Node-RED' run_asan -L '^node-red$' ;;
 lint) test_asan 'lint' run_asan -L '^lint$' ;;
 tsan) test_tsan ;;
 bench) test_bench ;;
+fuzz) step 'build fuzz' build fuzz && step 'fuzzing' tests/fuzz/run.sh "${1:-60}" "${@:2}" ;;
 esac
 
 printf '\n'

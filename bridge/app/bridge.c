@@ -289,14 +289,15 @@ static void bridge_stop(struct bridge *bridge)
 static void log_summary(const struct counters *counters)
 {
     log_info("stopped: %llu events, %llu skipped, %llu unusable job ids; %llu publications, %llu "
-             "acknowledged, %llu refused; %llu commands; %llu connections to the broker, %llu "
+             "acknowledged, %llu refused; %llu commands, %llu dropped; %llu connections to the "
+             "broker, %llu "
              "lost; %llu to the stream, %llu failures",
         (unsigned long long)counters->events, (unsigned long long)counters->events_skipped,
         (unsigned long long)counters->jobs_refused, (unsigned long long)counters->published,
         (unsigned long long)counters->acknowledged, (unsigned long long)counters->refused,
-        (unsigned long long)counters->commands, (unsigned long long)counters->broker_connects,
-        (unsigned long long)counters->broker_losses, (unsigned long long)counters->stream_opens,
-        (unsigned long long)counters->stream_failures);
+        (unsigned long long)counters->commands, (unsigned long long)counters->commands_dropped,
+        (unsigned long long)counters->broker_connects, (unsigned long long)counters->broker_losses,
+        (unsigned long long)counters->stream_opens, (unsigned long long)counters->stream_failures);
 }
 
 bool bridge_run(struct config *config, const struct config_source *source, struct error *error)

@@ -35,6 +35,9 @@
 #define CALL_TIMEOUT_MS  15000
 #define BACKOFF_BASE_MS  500
 #define BACKOFF_CAP_MS   5000
+/* Whoever floods the bridge with commands that it refuses shall not flood its log too. */
+#define LOGGED_PER_S   1
+#define LOGGED_AT_ONCE 50
 
 static const struct verb {
     const char *name;
@@ -79,6 +82,9 @@ struct commands {
     size_t calls; /* HTTP requests under way */
     bool stopped; /* what comes now would outlive the connection: it is refused */
     struct log_limit response_limit;
+    struct log_limit dropped_limit;
+    struct bucket log_bucket; /* refusals that may be logged */
+    unsigned unlogged;
 };
 
 static void fire(void *ctx);
@@ -98,6 +104,7 @@ struct commands *commands_new(struct loop *loop, struct http_client *client,
     commands->counters = counters;
     bucket_init(
         &commands->bucket, config->commands.rate_per_s, config->commands.burst, loop_now(loop));
+    bucket_init(&commands->log_bucket, LOGGED_PER_S, LOGGED_AT_ONCE, loop_now(loop));
     TAILQ_INIT(&commands->queue);
     return commands;
 }
@@ -347,7 +354,7 @@ static void fire(void *ctx)
 {
     struct command *command = ctx;
     if (loop_now(command->owner->loop) >= command->deadline_ms) {
-        run_out(command, "commands.timeout_s is over");
+        run_out(command, "its time is over (commands.timeout_s, or the message's own expiry)");
         return;
     }
     timer_set(&command->timer, command->deadline_ms);
@@ -378,6 +385,13 @@ static const struct verb *find_verb(const char *name, bool for_job)
     return NULL;
 }
 
+/* A message that says when it expires is not to be acted on later (MQTT 5, 3.3.2.3.3). */
+static int64_t time_for(const struct commands *commands, const struct mqtt_message *message)
+{
+    uint32_t timeout_s = (uint32_t)commands->config->commands.timeout_s;
+    return 1000 * (int64_t)(message->expiry_s < timeout_s ? message->expiry_s : timeout_s);
+}
+
 static struct command *new_command(
     struct commands *commands, const struct topic_parts *topic, const struct mqtt_message *message)
 {
@@ -386,8 +400,7 @@ static struct command *new_command(
     request_init(&command->request, commands->config, topic, message);
     command->verb = find_verb(command->request.command, command->request.level != NULL);
     command->started_ms = loop_now(commands->loop);
-    command->deadline_ms =
-        command->started_ms + (int64_t)commands->config->commands.timeout_s * 1000;
+    command->deadline_ms = command->started_ms + time_for(commands, message);
     backoff_init(&command->backoff, BACKOFF_BASE_MS, BACKOFF_CAP_MS);
     timer_init(&command->timer, commands->loop, fire, command);
     if (command->request.refused_response)
@@ -446,6 +459,31 @@ static const char *find_objection(struct command *command, bool retained, const 
     return NULL;
 }
 
+/* Whether a refusal is to be logged. */
+static bool is_logged(struct commands *commands)
+{
+    if (!bucket_take(&commands->log_bucket, loop_now(commands->loop))) {
+        commands->unlogged++;
+        return false;
+    }
+    if (commands->unlogged > 0)
+        log_warn("%u refused commands were not logged: too many at a time", commands->unlogged);
+    commands->unlogged = 0;
+    return true;
+}
+
+/* Commands that are refused faster than the broker takes the answers would fill the memory. */
+static bool is_flooded(struct commands *commands)
+{
+    if (publisher_refusal_bytes(commands->publisher) < LIMIT_REFUSAL_BYTES)
+        return false;
+    commands->counters->commands_dropped++;
+    log_warn_limited(&commands->dropped_limit, loop_now(commands->loop),
+        "a command is dropped without an answer: %u MiB of answers wait for the broker",
+        LIMIT_REFUSAL_BYTES >> 20);
+    return true;
+}
+
 void commands_receive(
     struct commands *commands, const struct topic_parts *topic, const struct mqtt_message *message)
 {
@@ -453,10 +491,15 @@ void commands_receive(
         return;
     const char *detail = NULL;
     commands->counters->commands++;
+    if (is_flooded(commands))
+        return;
     struct command *command = new_command(commands, topic, message);
     const char *objection = find_objection(command, message->retained, &detail);
     if (objection) {
-        answer(command, &(struct verdict){.error = objection, .detail = detail});
+        answer(command, &(struct verdict){.error = objection,
+                            .detail = detail,
+                            .refused = true,
+                            .quiet = !is_logged(commands)});
         return;
     }
     TAILQ_INSERT_TAIL(&commands->queue, command, link);

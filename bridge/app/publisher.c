@@ -131,6 +131,12 @@ void publisher_free(struct publisher *publisher)
 
 /* ---- Back-pressure */
 
+/* Refusals do not count: whoever floods the bridge with commands shall not stop the stream. */
+static size_t count_of_news(const struct publisher *publisher)
+{
+    return outbox_count(publisher->outbox) - outbox_patient_count(publisher->outbox);
+}
+
 static bool flows(const struct publisher *publisher)
 {
     int64_t now = loop_now(publisher->loop), oldest = outbox_oldest_ms(publisher->outbox);
@@ -151,7 +157,7 @@ static void report_pressure(enum pressure before, enum pressure now, size_t coun
 static void check_pressure(void *ctx)
 {
     struct publisher *publisher = ctx;
-    size_t count = outbox_count(publisher->outbox), bytes = outbox_bytes(publisher->outbox);
+    size_t count = count_of_news(publisher), bytes = outbox_bytes(publisher->outbox);
     enum pressure before = publisher->gauge.pressure;
     enum pressure now = pressure_update(&publisher->gauge, count, bytes, flows(publisher));
     /* Nothing else may happen any more if the acknowledgements stay out. */
@@ -481,7 +487,7 @@ static bool send_next(struct publisher *publisher)
 
 static void ask_for_more(struct publisher *publisher)
 {
-    size_t count = outbox_count(publisher->outbox);
+    size_t count = count_of_news(publisher);
     size_t room = count < ROOM_TARGET ? ROOM_TARGET - count : ROOM_AT_LEAST;
     publisher->handler.on_room(publisher->handler.ctx, room);
 }
@@ -506,4 +512,9 @@ bool publisher_is_drained(const struct publisher *publisher)
 size_t publisher_waiting(const struct publisher *publisher)
 {
     return outbox_count(publisher->outbox);
+}
+
+size_t publisher_refusal_bytes(const struct publisher *publisher)
+{
+    return outbox_patient_bytes(publisher->outbox);
 }

@@ -121,13 +121,14 @@ static void append_payload(struct buf *payload, const struct request *request,
 }
 
 static void publish(struct publisher *publisher, const struct request *request,
-    const struct buf *topic, const struct buf *payload)
+    const struct verdict *verdict, const struct buf *topic, const struct buf *payload)
 {
     struct outbox_message message = {
         .topic = topic->data,
         .payload = payload->data,
         .payload_length = payload->length,
         .json = true,
+        .can_wait = verdict->refused,
     };
     publisher_send(publisher, &message);
     if (!request->response_topic)
@@ -159,8 +160,9 @@ void request_answer(const struct request *request, const struct config *config,
     append_result_topic(&topic, request, config->mqtt.topic);
     append_payload(&payload, request, verdict, duration_ms);
     if (!topic.failed && !payload.failed)
-        publish(publisher, request, &topic, &payload);
-    say(request, verdict, duration_ms);
+        publish(publisher, request, verdict, &topic, &payload);
+    if (!verdict->quiet)
+        say(request, verdict, duration_ms);
     buf_clear(&topic);
     buf_clear(&payload);
 }

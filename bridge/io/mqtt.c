@@ -501,6 +501,8 @@ static void on_message(struct mqtt *mqtt, const struct inbox_event *event)
         MQTTProperties_getProperty(&incoming->properties, MQTTPROPERTY_CODE_RESPONSE_TOPIC);
     MQTTProperty *correlation =
         MQTTProperties_getProperty(&incoming->properties, MQTTPROPERTY_CODE_CORRELATION_DATA);
+    MQTTProperty *expiry = MQTTProperties_getProperty(
+        &incoming->properties, MQTTPROPERTY_CODE_MESSAGE_EXPIRY_INTERVAL);
     struct mqtt_message message = {
         .topic = event->pointer2,
         .topic_length = event->number,
@@ -508,6 +510,7 @@ static void on_message(struct mqtt *mqtt, const struct inbox_event *event)
         .payload_length = (size_t)incoming->payloadlen,
         .retained = incoming->retained != 0,
         .duplicate = incoming->dup != 0,
+        .expiry_s = expiry != NULL ? expiry->value.integer4 : UINT32_MAX,
     };
 
     if (response != NULL) {

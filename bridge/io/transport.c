@@ -14,6 +14,7 @@
 #include "buf.h"
 #include "clock.h"
 #include "httpproxy.h"
+#include "httpurl.h"
 #include "limit.h"
 #include "mem.h"
 #include "tls.h"
@@ -34,31 +35,6 @@ static bool has_control(const char *text)
     return false;
 }
 
-/* True where libcurl reads the URL as the path that was meant and nothing else. It removes `..` and
- * `.` before it asks, which turns one endpoint into another. */
-static bool path_is_kept(const char *url)
-{
-    static const CURLUPart absent[] = {CURLUPART_USER, CURLUPART_QUERY, CURLUPART_FRAGMENT};
-    const char *authority = strstr(url, "://");
-    const char *intended = authority != NULL ? strchr(authority + 3, '/') : NULL;
-    CURLU *parsed = curl_url();
-    char *path = NULL;
-    bool kept = intended != NULL && parsed != NULL &&
-                curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK &&
-                curl_url_get(parsed, CURLUPART_PATH, &path, 0) == CURLUE_OK &&
-                strcmp(path, intended) == 0;
-
-    for (size_t i = 0; kept && i < sizeof absent / sizeof absent[0]; i++) {
-        char *part = NULL;
-
-        kept = curl_url_get(parsed, absent[i], &part, 0) != CURLUE_OK;
-        curl_free(part);
-    }
-    curl_free(path);
-    curl_url_cleanup(parsed);
-    return kept;
-}
-
 static bool set_url(struct transport *transport, const struct http_client *client, const char *path,
     const char *query, struct error *error)
 {
@@ -67,7 +43,7 @@ static bool set_url(struct transport *transport, const struct http_client *clien
 
     buf_init(&url, TRANSPORT_URL_LIMIT);
     ok = path[0] == '/' && buf_append_text(&url, client->url) && buf_append_text(&url, path) &&
-         path_is_kept(url.data);
+         httpurl_is_kept(url.data);
     if (ok && query != NULL)
         ok = buf_append_char(&url, '?') && buf_append_text(&url, query);
     if (ok)
@@ -300,58 +276,6 @@ void transport_close(struct transport *transport)
     transport->url = NULL;
 }
 
-static bool same_part(CURLU *one, CURLU *other, CURLUPart part)
-{
-    char *first = NULL, *second = NULL;
-    bool same = curl_url_get(one, part, &first, CURLU_DEFAULT_PORT) == CURLUE_OK &&
-                curl_url_get(other, part, &second, CURLU_DEFAULT_PORT) == CURLUE_OK &&
-                strcasecmp(first, second) == 0;
-
-    curl_free(first);
-    curl_free(second);
-    return same;
-}
-
-/* Says where it would have gone, without path and query: they may hold what nobody should see. */
-static void describe_refusal(struct transport *transport, CURLU *target)
-{
-    char *scheme = NULL, *host = NULL, *port = NULL;
-
-    if (target != NULL && curl_url_get(target, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
-        curl_url_get(target, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
-        curl_url_get(target, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK)
-        snprintf(transport->refused_redirect, sizeof transport->refused_redirect,
-            "redirect to %s://%s:%s refused: not the configured scheme, host and port", scheme,
-            host, port);
-    else
-        snprintf(transport->refused_redirect, sizeof transport->refused_redirect,
-            "redirect to an unusable address refused");
-    curl_free(scheme);
-    curl_free(host);
-    curl_free(port);
-}
-
-/* Points the transfer at the target if that has the configured origin. */
-static bool retarget(struct transport *transport, const char *target)
-{
-    CURLU *own = curl_url(), *other = curl_url();
-    char *user = NULL;
-    bool usable = own != NULL && other != NULL &&
-                  curl_url_set(own, CURLUPART_URL, transport->url, 0) == CURLUE_OK &&
-                  curl_url_set(other, CURLUPART_URL, target, CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK;
-    bool follow = usable && same_part(own, other, CURLUPART_SCHEME) &&
-                  same_part(own, other, CURLUPART_HOST) && same_part(own, other, CURLUPART_PORT) &&
-                  curl_url_get(other, CURLUPART_USER, &user, 0) != CURLUE_OK &&
-                  curl_easy_setopt(transport->easy, CURLOPT_URL, target) == CURLE_OK;
-
-    if (!follow)
-        describe_refusal(transport, usable ? other : NULL);
-    curl_free(user);
-    curl_url_cleanup(own);
-    curl_url_cleanup(other);
-    return follow;
-}
-
 bool transport_redirect(struct transport *transport, bool safe)
 {
     int status = transport->head.status;
@@ -374,7 +298,9 @@ bool transport_redirect(struct transport *transport, bool safe)
             "more than %d redirects", TRANSPORT_REDIRECTS);
         return false;
     }
-    if (!retarget(transport, target))
+    if (!httpurl_may_follow(transport->url, target, transport->refused_redirect,
+            sizeof transport->refused_redirect) ||
+        curl_easy_setopt(transport->easy, CURLOPT_URL, target) != CURLE_OK)
         return false;
     transport->redirects++;
     transport->head = (struct transport_head){.bytes = transport->head.bytes};

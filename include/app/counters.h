@@ -12,6 +12,7 @@ struct counters {
     uint64_t acknowledged;
     uint64_t refused; /* publications that the broker or the library refused */
     uint64_t commands;
+    uint64_t commands_dropped; /* without an answer: too many answers were waiting */
     uint64_t broker_connects;
     uint64_t broker_losses;
     uint64_t stream_opens;

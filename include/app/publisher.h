@@ -74,5 +74,7 @@ void publisher_pump(struct publisher *publisher);
 /* Nothing waits and nothing is in flight. */
 bool publisher_is_drained(const struct publisher *publisher);
 size_t publisher_waiting(const struct publisher *publisher);
+/* Bytes of the answers to refused commands that wait. */
+size_t publisher_refusal_bytes(const struct publisher *publisher);
 
 #endif

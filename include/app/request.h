@@ -37,10 +37,12 @@ struct verdict {
     int http_status;              /* 0 where there was no HTTP answer */
     const char *status, *message; /* the upstream's words */
     const char *detail;           /* for people */
+    bool refused;                 /* at once: the answer is no news, and may wait */
+    bool quiet;                   /* not to be logged */
 };
 
 /* Publishes the answer on the result topic and, where there is one, on the Response Topic; says it
- * in the log. */
+ * in the log unless the verdict is quiet. */
 void request_answer(const struct request *request, const struct config *config,
     struct publisher *publisher, const struct verdict *verdict, int64_t duration_ms);
 

@@ -26,7 +26,10 @@
     20000 /* ids whose states the broker refused; beyond that all are said again */
 #define LIMIT_INBOX_BYTES (64u * 1024 * 1024) /* bytes of messages received and not yet handled */
 #define LIMIT_OUTBOX_BYTES                                                                         \
-    (256u * 1024 * 1024)         /* bytes waiting for the broker; then the stream is paused */
+    (256u * 1024 * 1024) /* bytes waiting for the broker; then the stream is paused */
+#define LIMIT_REFUSAL_BYTES                                                                        \
+    (16u * 1024 *                                                                                  \
+        1024) /* bytes of refused commands' answers that wait; then commands are dropped */
 #define LIMIT_RETRY_AFTER_S 600  /* longest Retry-After that is obeyed */
 #define LIMIT_DETAIL        1024 /* bytes of an upstream's words shown in a log or an answer */
 #define LIMIT_CONFIG        (1024 * 1024) /* bytes of the configuration file */

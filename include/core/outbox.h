@@ -22,6 +22,7 @@ struct outbox_message {
     size_t correlation_length;
     bool retain;
     bool json;
+    bool can_wait; /* all others may overtake it, but for every eighth place */
     /* Messages of the same slot (1 … OUTBOX_SLOTS - 1): a later one takes the place of one that
      * has not been sent yet, since only the last value counts. */
     unsigned slot;
@@ -72,5 +73,8 @@ void outbox_drop_waiting(struct outbox *outbox);
 size_t outbox_count(const struct outbox *outbox); /* waiting and in flight */
 size_t outbox_in_flight(const struct outbox *outbox);
 size_t outbox_bytes(const struct outbox *outbox); /* memory that the entries hold */
+/* The messages that can wait, and have not been sent. */
+size_t outbox_patient_count(const struct outbox *outbox);
+size_t outbox_patient_bytes(const struct outbox *outbox);
 
 #endif

@@ -67,6 +67,7 @@ struct mqtt_message {
     size_t response_topic_length;
     const char *correlation_data; /* NULL where none (MQTT 5, 3.3.2.3.6) */
     size_t correlation_length;
+    uint32_t expiry_s; /* MQTT 5, 3.3.2.3.3: what is left of it; UINT32_MAX where there is none */
 };
 
 struct mqtt_handler {

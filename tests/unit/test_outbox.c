@@ -312,9 +312,60 @@ static void test_outbox_loses_nothing_and_keeps_order_in_a_random_walk(void **st
     outbox_free(outbox);
 }
 
+static void push_patient(struct outbox *outbox, const char *payload)
+{
+    struct outbox_message message = {
+        .topic = "t", .payload = payload, .payload_length = strlen(payload), .can_wait = true};
+    outbox_push(outbox, &message);
+}
+
+static void test_outbox_lets_others_overtake_what_can_wait(void **state)
+{
+    (void)state;
+    struct outbox *outbox = outbox_new();
+    push_patient(outbox, "p1");
+    push_patient(outbox, "p2");
+    for (int i = 0; i < 8; i++)
+        push(outbox, "t", (char[]){(char)('a' + i), '\0'}, 0);
+    assert_int_equal(outbox_count(outbox), 10);
+    assert_int_equal(outbox_patient_count(outbox), 2);
+    assert_true(outbox_patient_bytes(outbox) > 0);
+    for (int i = 0; i < 7; i++)
+        send(outbox, (char[]){(char)('a' + i), '\0'});
+    send(outbox, "p1"); /* the eighth place */
+    send(outbox, "h");
+    send(outbox, "p2");
+    assert_null(outbox_peek(outbox));
+    assert_int_equal(outbox_patient_count(outbox), 0);
+    assert_int_equal(outbox_patient_bytes(outbox), 0);
+    outbox_free(outbox);
+}
+
+static void test_outbox_sends_what_can_wait_again_in_its_place(void **state)
+{
+    (void)state;
+    struct outbox *outbox = outbox_new();
+    push_patient(outbox, "p1");
+    push_patient(outbox, "p2");
+    send(outbox, "p1");
+    push(outbox, "t", "a", 0);
+    outbox_rewind(outbox, 0);
+    send(outbox, "p1");
+    outbox_unsend(outbox);
+    send(outbox, "p1");
+    send(outbox, "a");
+    outbox_drop_waiting(outbox);
+    assert_int_equal(outbox_count(outbox), 2);
+    assert_int_equal(outbox_patient_bytes(outbox), 0);
+    push_patient(outbox, "p3");
+    outbox_free(outbox);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_outbox_lets_others_overtake_what_can_wait),
+        cmocka_unit_test(test_outbox_sends_what_can_wait_again_in_its_place),
         cmocka_unit_test(test_outbox_keeps_a_message_until_it_is_acknowledged),
         cmocka_unit_test(test_outbox_rewinds_to_oldest_unacked_after_loss),
         cmocka_unit_test(test_outbox_ignores_an_acknowledgement_from_before_the_loss),
