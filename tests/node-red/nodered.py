@@ -5,11 +5,10 @@ import http.client
 import json
 import os
 import pathlib
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from harness.process import Program, accepts, free_port
 from harness.waiting import PATIENCE, wait_until
+from harness.webservice import WebService
 
 HERE = pathlib.Path(__file__).parent
 FLOWS = HERE.parents[1] / "config" / "node-red" / "flows.json"
@@ -53,34 +52,17 @@ def with_login(flows, user, password):
     return changed
 
 
-class Notifier:
+class Notifier(WebService):
     """A web service that takes notices: what people wire to "AIVA: tell people"."""
 
     def __init__(self):
         self.notices = []
-        self._changed = threading.Condition()
-        notifier = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                with notifier._changed:
-                    notifier.notices.append(json.loads(body))
-                    notifier._changed.notify_all()
-                self.send_response(204)
-                self.end_headers()
+        def take(_path, _headers, body):
+            self.notices.append(json.loads(body))
+            return 200, b""
 
-            def log_message(self, *_):
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-
-    def close(self):
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(take)
 
     def wire_into(self, flows):
         """The flows with this notifier next to the debug node."""
@@ -93,7 +75,7 @@ class Notifier:
              "wires": [["notifier-post"]]},
             {"id": "notifier-post", "type": "http request", "z": tab, "name": "", "x": 600, "y": 1300,
              "method": "POST", "ret": "txt", "paytoqs": "ignore", "tls": "", "persist": False,
-             "url": f"http://127.0.0.1:{self._server.server_port}/", "wires": [[]]}]
+             "url": self.url, "wires": [[]]}]
         named(changed, "link in", "AIVA: tell people")["wires"][0].append("notifier-body")
         return changed
 
