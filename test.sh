@@ -21,8 +21,8 @@ Without arguments, everything, in less than ten minutes:
           flows of config/node-red in a real Node-RED (npm fetches it the first time)
   tsan    builds with ThreadSanitizer; runs the unit tests and those integration tests that make the
           MQTT library's threads work hard
-  bench   counts the instructions of an event, against the count that is stored; the benchmark
-          itself is tests/bench/run.sh
+  bench   tests the benchmark's own programs, and counts the instructions of an event, against the
+          count that is stored; the benchmark itself is tests/bench/run.sh
 
 With a word, that part alone: for the inner loop. Packages that are missing are installed with apt
 (with sudo where that is needed). Exit code: 0 if all passed, 1 if not, 2 for a wrong option.
@@ -90,17 +90,18 @@ run_integration()
         /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/integration "$@"
 }
 
-build_eventcost()
+build_bench()
 {
-    quietly cmake --preset release && quietly cmake --build --preset release --target eventcost
+    quietly cmake --preset release && quietly cmake --build --preset release --target bench_tools
 }
 
 test_asan() { step 'build asan' build asan && step "$@"; }
 test_tsan() { step 'build tsan' build tsan && step 'tests with ThreadSanitizer' run_tsan; }
 test_bench()
 {
-    step 'build release' build_eventcost &&
-        step 'instructions of an event' /usr/bin/python3 -B tests/bench/guard.py
+    step 'build release' build_bench || return
+    step 'tests of the benchmark' /usr/bin/python3 -B tests/bench/test_bench.py
+    step 'instructions of an event' /usr/bin/python3 -B tests/bench/guard.py
 }
 
 node_packages=()
