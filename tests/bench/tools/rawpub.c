@@ -11,15 +11,13 @@
 
 static struct {
     long port;
-    long jobs;
-    long active;
-    long events;
+    struct work_options work;
     long listed;
     long window;
     long batch;
     long version;
     const char *root;
-} options = {.jobs = 1000, .window = 1000, .version = 5, .root = "aiva"};
+} options = {.work.jobs = 1000, .window = 1000, .version = 5, .root = "aiva"};
 
 struct rawpub {
     struct link link;
@@ -92,9 +90,9 @@ int main(int argc, char **argv)
     const struct rig_option table[] = {
         {"--port", &options.port, NULL, "the broker's port"},
         {"--root", NULL, &options.root, "the bridge's topic"},
-        {"--jobs", &options.jobs, NULL, "jobs there are"},
-        {"--active", &options.active, NULL, "of those, how many have events; 0: all"},
-        {"--events", &options.events, NULL, "events to publish, over all jobs"},
+        WORK_JOBS(options.work),
+        WORK_ACTIVE(options.work),
+        WORK_EVENTS(options.work),
         {"--listed", &options.listed, NULL, "jobs whose state from the list to publish instead"},
         {"--window", &options.window, NULL, "most publications without an acknowledgement"},
         {"--batch", &options.batch, NULL,
@@ -107,10 +105,8 @@ int main(int argc, char **argv)
     rig_options(
         argc, argv, "Publishes ready-made packets as fast as they are acknowledged.", table);
     rig_catch_signals();
-    rawpub.work =
-        (struct work){(uint64_t)options.jobs, (uint64_t)options.active, (uint64_t)options.events};
-    work_check(&rawpub.work);
-    rawpub.total = (uint64_t)(options.listed > 0 ? options.listed : options.events);
+    rawpub.work = work_make(&options.work);
+    rawpub.total = (uint64_t)(options.listed > 0 ? options.listed : options.work.events);
     link_init(&rawpub.link);
     link_connect(&rawpub.link, (int)options.port, options.version == 5, "bench-rawpub");
     run(&rawpub);
