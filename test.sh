@@ -24,8 +24,8 @@ Without arguments, everything, in less than ten minutes:
           MQTT library's threads work hard
   fuzz    runs each target of tests/fuzz for SECONDS (60) with new inputs, two at a time and with the
           lowest priority; in a run of everything, beside the tests, which mostly wait
-  bench   counts the instructions of an event, against the count that is stored; the benchmark
-          itself is tests/bench/run.sh
+  bench   tests the benchmark's own programs, and counts the instructions of an event, against the
+          count that is stored; the benchmark itself is tests/bench/run.sh
 
 With a word, that part alone: for the inner loop. Packages that are missing are installed with apt
 (with sudo where that is needed). Exit code: 0 if all passed, 1 if not, 2 for a wrong option.
@@ -93,17 +93,18 @@ run_integration()
         /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/integration "$@"
 }
 
-build_eventcost()
+build_bench()
 {
-    quietly cmake --preset release && quietly cmake --build --preset release --target eventcost
+    quietly cmake --preset release && quietly cmake --build --preset release --target bench_tools
 }
 
 test_asan() { step 'build asan' build asan && step "$@"; }
 test_tsan() { step 'build tsan' build tsan && step 'tests with ThreadSanitizer' run_tsan; }
 test_bench()
 {
-    step 'build release' build_eventcost &&
-        step 'instructions of an event' /usr/bin/python3 -B tests/bench/guard.py
+    step 'build release' build_bench || return
+    step 'tests of the benchmark' /usr/bin/python3 -B tests/bench/test_bench.py
+    step 'instructions of an event' /usr/bin/python3 -B tests/bench/guard.py
 }
 
 # Starts the fuzzing and lets it run; join_fuzz waits for it and shows what it said.

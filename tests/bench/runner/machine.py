@@ -46,6 +46,8 @@ def describe(root):
         "memory_gb": round(int(memory.group(1)) * 1024 / 1e9) if memory else 0,
         "kernel": platform.release(),
         "system": system.group(1) if system else "",
+        # Others at work at the start: the figures are then those of a part of the machine.
+        "load": round(os.getloadavg()[0], 1),
         "commit": said("git", "-C", str(root), "describe", "--always", "--dirty"),
         "versions": {name: version for name, version in versions.items() if version},
     }
@@ -55,6 +57,7 @@ def lines(machine):
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     return [
         f"{machine['cores']} cores of {machine['processor']}, {machine['memory_gb']} GB, "
-        f"{machine['system']}, kernel {machine['kernel']}, bridge at {machine['commit']}.",
+        f"{machine['system']}, kernel {machine['kernel']}, load {machine['load']} at the start; "
+        f"bridge at {machine['commit']}.",
         f"With {versions}.",
     ]

@@ -47,21 +47,22 @@ def cpu_seconds(pid):
     return total / TICKS
 
 
-def peak_mb(pid):
-    """The largest resident memory that the process and its descendants have had, in MB (10^6)."""
+def status_of(pid, name):
+    """A number of /proc/PID/status, summed over the process and its descendants."""
     total = 0
     for member in tree(pid):
-        match = re.search(r"^VmHWM:\s+(\d+) kB", read_proc(f"/proc/{member}/status"), re.M)
+        match = re.search(rf"^{name}:\s+(\d+)", read_proc(f"/proc/{member}/status"), re.M)
         total += int(match.group(1)) if match else 0
-    return total * 1024 / 1e6
+    return total
+
+
+def peak_mb(pid):
+    """The largest resident memory that the process and its descendants have had, in MB (10^6)."""
+    return status_of(pid, "VmHWM") * 1024 / 1e6
 
 
 def resident_mb(pid):
-    total = 0
-    for member in tree(pid):
-        match = re.search(r"^VmRSS:\s+(\d+) kB", read_proc(f"/proc/{member}/status"), re.M)
-        total += int(match.group(1)) if match else 0
-    return total * 1024 / 1e6
+    return status_of(pid, "VmRSS") * 1024 / 1e6
 
 
 def wakeups(pid):

@@ -12,7 +12,7 @@
 #include "rig.h"
 #include "work.h"
 
-enum { ANSWER_MS = 3000 };
+enum { ANSWER_MS = 1500 };
 
 struct sending {
     uint64_t sent_ns;

@@ -17,9 +17,8 @@
 enum { PIECE = 16384 }; /* bytes that libcurl hands over at a time */
 
 static struct {
-    long jobs;
-    long events;
-} options = {.jobs = 1000, .events = 1000};
+    struct work_options work;
+} options = {.work = {.jobs = 1000, .events = 1000}};
 
 static const char *environment(void *ctx, const char *name)
 {
@@ -108,8 +107,8 @@ static void feed(struct sse *sse, const struct work *work)
 int main(int argc, char **argv)
 {
     const struct rig_option table[] = {
-        {"--jobs", &options.jobs, NULL, "jobs that are known"},
-        {"--events", &options.events, NULL, "events that go round them"},
+        WORK_JOBS(options.work),
+        WORK_EVENTS(options.work),
         {0},
     };
     struct work work;
@@ -119,8 +118,7 @@ int main(int argc, char **argv)
     struct loop *loop = loop_new(&error);
 
     rig_options(argc, argv, "Takes in events without a network.", table);
-    work = (struct work){(uint64_t)options.jobs, 0, (uint64_t)options.events};
-    work_check(&work);
+    work = work_make(&options.work);
     if (loop == NULL)
         rig_die("eventcost: %s", error.text);
     struct publisher_options queue = {

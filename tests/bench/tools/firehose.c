@@ -46,10 +46,9 @@ struct command {
 
 static struct {
     long port;
-    long jobs;
-    long active;
+    struct work_options work;
     long chunked;
-} options = {.jobs = 1000, .chunked = 1};
+} options = {.work.jobs = 1000, .chunked = 1};
 
 static struct {
     int epoll;
@@ -434,16 +433,15 @@ int main(int argc, char **argv)
 {
     const struct rig_option table[] = {
         {"--port", &options.port, NULL, "port to listen on; 0: a free one, which is printed"},
-        {"--jobs", &options.jobs, NULL, "jobs in the list"},
-        {"--active", &options.active, NULL, "of those, how many have events; 0: all"},
+        WORK_JOBS(options.work),
+        WORK_ACTIVE(options.work),
         {"--chunked", &options.chunked, NULL, "1: each event is a chunk; 0: no chunks"},
         {0},
     };
     int listening;
 
     rig_options(argc, argv, "An AIVA that only sends events, as fast as they are read.", table);
-    server.work = (struct work){(uint64_t)options.jobs, (uint64_t)options.active, 0};
-    work_check(&server.work);
+    server.work = work_make(&options.work);
     rig_catch_signals();
     make_list();
     listening = rig_listen((int)options.port);

@@ -39,8 +39,6 @@ struct measure *measure_new(const struct work *work, uint64_t listed)
     uint64_t offset = 0;
 
     measure->work = *work;
-    work = &measure->work;
-    work_check(&measure->work);
     measure->listed = listed;
     measure->offset = xcalloc(work->jobs + 1, sizeof *measure->offset);
     measure->next = xcalloc(work->jobs + 1, sizeof *measure->next);

@@ -14,7 +14,7 @@
  */
 struct measure;
 
-/* Expects the work's events (ends the program if it makes no sense), and the states of `listed`
+/* Expects the work's events, and the states of `listed`
  * jobs without an event. */
 struct measure *measure_new(const struct work *work, uint64_t listed);
 void measure_free(struct measure *measure);

@@ -22,13 +22,11 @@ struct client {
 
 static struct {
     long port;
-    long jobs;
-    long active;
-    long events;
+    struct work_options work;
     long listed;
     long idle_ms;
     long receive;
-} options = {.jobs = 1000, .idle_ms = 5000, .receive = UINT16_MAX};
+} options = {.work.jobs = 1000, .idle_ms = 5000, .receive = UINT16_MAX};
 
 static struct client clients[CLIENTS];
 static struct measure *measure;
@@ -199,21 +197,21 @@ int main(int argc, char **argv)
 {
     const struct rig_option table[] = {
         {"--port", &options.port, NULL, "port to listen on; 0: a free one, which is printed"},
-        {"--jobs", &options.jobs, NULL, "jobs there are"},
-        {"--active", &options.active, NULL, "of those, how many have events; 0: all"},
-        {"--events", &options.events, NULL, "events to wait for, over all jobs"},
+        WORK_JOBS(options.work),
+        WORK_ACTIVE(options.work),
+        WORK_EVENTS(options.work),
         {"--listed", &options.listed, NULL, "jobs whose state from the list to wait for"},
         {"--idle", &options.idle_ms, NULL, "ms of silence after which the rest counts as lost"},
         {"--receive", &options.receive, NULL, "Receive Maximum, announced with MQTT 5"},
         {0},
     };
+    struct work work;
     int listening;
 
     rig_options(argc, argv, "A broker that only acknowledges, and measures.", table);
     rig_catch_signals();
-    measure = measure_new(
-        &(struct work){(uint64_t)options.jobs, (uint64_t)options.active, (uint64_t)options.events},
-        (uint64_t)options.listed);
+    work = work_make(&options.work);
+    measure = measure_new(&work, (uint64_t)options.listed);
     for (int i = 0; i < CLIENTS; i++)
         link_init(&clients[i].link);
     listening = rig_listen((int)options.port);

@@ -11,19 +11,19 @@
 
 static struct {
     long port;
-    long jobs;
-    long active;
-    long events;
+    struct work_options work;
     long listed;
     long window;
+    long batch;
     long version;
     const char *root;
-} options = {.jobs = 1000, .window = UINT16_MAX, .version = 5, .root = "aiva"};
+} options = {.work.jobs = 1000, .window = 1000, .version = 5, .root = "aiva"};
 
 struct rawpub {
     struct link link;
     struct work work;
     unsigned window; /* 0: not connected yet */
+    unsigned batch;
     uint64_t published;
     uint64_t acknowledged;
     uint64_t total;
@@ -57,25 +57,31 @@ static bool handle(void *ctx, const struct wire_packet *packet, uint64_t now_ns)
         rawpub->window = wire_connack(packet, rawpub->link.version5);
         if (rawpub->window > (unsigned)options.window)
             rawpub->window = (unsigned)options.window;
+        rawpub->batch = options.batch > 0 ? (unsigned)options.batch : (rawpub->window + 1) / 2;
     } else if (packet->type == WIRE_PUBACK) {
         rawpub->acknowledged++;
     }
     return true;
 }
 
+static void fill_window(struct rawpub *rawpub)
+{
+    uint64_t now = rig_now_ns(), under_way = rawpub->published - rawpub->acknowledged;
+
+    if (rawpub->window == 0 || under_way + rawpub->batch > rawpub->window)
+        return;
+    for (; rawpub->published < rawpub->total && under_way < rawpub->window; under_way++)
+        publish_next(rawpub, now);
+    if (!link_flush(&rawpub->link))
+        rig_die("rawpub: the broker has closed the connection");
+}
+
 static void run(struct rawpub *rawpub)
 {
     while (!rig_stopped() && rawpub->acknowledged < rawpub->total) {
-        uint64_t now;
-
         if (!link_wait(&rawpub->link, 1000, handle, rawpub))
             rig_die("rawpub: the broker has closed the connection");
-        now = rig_now_ns();
-        while (rawpub->published < rawpub->total &&
-               rawpub->published - rawpub->acknowledged < rawpub->window)
-            publish_next(rawpub, now);
-        if (!link_flush(&rawpub->link))
-            rig_die("rawpub: the broker has closed the connection");
+        fill_window(rawpub);
     }
 }
 
@@ -84,11 +90,13 @@ int main(int argc, char **argv)
     const struct rig_option table[] = {
         {"--port", &options.port, NULL, "the broker's port"},
         {"--root", NULL, &options.root, "the bridge's topic"},
-        {"--jobs", &options.jobs, NULL, "jobs there are"},
-        {"--active", &options.active, NULL, "of those, how many have events; 0: all"},
-        {"--events", &options.events, NULL, "events to publish, over all jobs"},
+        WORK_JOBS(options.work),
+        WORK_ACTIVE(options.work),
+        WORK_EVENTS(options.work),
         {"--listed", &options.listed, NULL, "jobs whose state from the list to publish instead"},
         {"--window", &options.window, NULL, "most publications without an acknowledgement"},
+        {"--batch", &options.batch, NULL,
+            "how many of these must be free before more are sent; 0: half"},
         {"--version", &options.version, NULL, "5, or 3 for MQTT 3.1.1"},
         {0},
     };
@@ -97,10 +105,8 @@ int main(int argc, char **argv)
     rig_options(
         argc, argv, "Publishes ready-made packets as fast as they are acknowledged.", table);
     rig_catch_signals();
-    rawpub.work =
-        (struct work){(uint64_t)options.jobs, (uint64_t)options.active, (uint64_t)options.events};
-    work_check(&rawpub.work);
-    rawpub.total = (uint64_t)(options.listed > 0 ? options.listed : options.events);
+    rawpub.work = work_make(&options.work);
+    rawpub.total = (uint64_t)(options.listed > 0 ? options.listed : options.work.events);
     link_init(&rawpub.link);
     link_connect(&rawpub.link, (int)options.port, options.version == 5, "bench-rawpub");
     run(&rawpub);

@@ -11,13 +11,11 @@ enum { FILTERS = 3 };
 
 static struct {
     long port;
-    long jobs;
-    long active;
-    long events;
+    struct work_options work;
     long listed;
     long idle_ms;
     const char *root;
-} options = {.jobs = 1000, .idle_ms = 5000, .root = "aiva"};
+} options = {.work.jobs = 1000, .idle_ms = 5000, .root = "aiva"};
 
 struct sink {
     struct link link;
@@ -64,20 +62,20 @@ int main(int argc, char **argv)
     const struct rig_option table[] = {
         {"--port", &options.port, NULL, "the broker's port"},
         {"--root", NULL, &options.root, "the bridge's topic"},
-        {"--jobs", &options.jobs, NULL, "jobs there are"},
-        {"--active", &options.active, NULL, "of those, how many have events; 0: all"},
-        {"--events", &options.events, NULL, "events to wait for, over all jobs"},
+        WORK_JOBS(options.work),
+        WORK_ACTIVE(options.work),
+        WORK_EVENTS(options.work),
         {"--listed", &options.listed, NULL, "jobs whose state from the list to wait for"},
         {"--idle", &options.idle_ms, NULL, "ms of silence after which the rest counts as lost"},
         {0},
     };
+    struct work work;
     struct sink sink = {0};
 
     rig_options(argc, argv, "Subscribes, measures, prints one line of JSON at the end.", table);
     rig_catch_signals();
-    sink.measure = measure_new(
-        &(struct work){(uint64_t)options.jobs, (uint64_t)options.active, (uint64_t)options.events},
-        (uint64_t)options.listed);
+    work = work_make(&options.work);
+    sink.measure = measure_new(&work, (uint64_t)options.listed);
     link_init(&sink.link);
     link_connect(&sink.link, (int)options.port, true, "bench-sink");
     while (!rig_stopped() && !measure_is_over(sink.measure, options.idle_ms))

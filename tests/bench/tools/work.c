@@ -50,12 +50,13 @@ static char *put_member(char *at, const char *before, const char *text)
 
 /* ---- Which job */
 
-void work_check(struct work *work)
+struct work work_make(const struct work_options *options)
 {
-    if (work->active == 0)
-        work->active = work->jobs;
-    if (work->jobs < 1 || work->jobs > WORK_MOST_JOBS || work->active > work->jobs)
+    long active = options->active > 0 ? options->active : options->jobs;
+
+    if (options->jobs < 1 || options->jobs > WORK_MOST_JOBS || active > options->jobs)
         rig_die("--jobs: from 1 to %d; --active: at most as many", WORK_MOST_JOBS);
+    return (struct work){(uint64_t)options->jobs, (uint64_t)active, (uint64_t)options->events};
 }
 
 static uint64_t stride(const struct work *work)
@@ -114,17 +115,6 @@ static const char *message_of(uint64_t seq, bool last)
     if (last)
         return "Job completed successfully.";
     return messages[seq / 8 % (sizeof messages / sizeof messages[0])];
-}
-
-static char *put_progress(char *at, uint64_t seq, bool last)
-{
-    return put_number(put_text(at, ", \"progress\": "), last ? 100 : seq % 100);
-}
-
-static char *put_measure(char *at, uint64_t seq, uint64_t t_ns)
-{
-    at = put_number(put_text(at, ", \"seq\": "), seq);
-    return put_number(put_text(at, ", \"t\": "), t_ns);
 }
 
 size_t work_event(const struct work *work, uint64_t event, uint64_t t_ns, char *out)

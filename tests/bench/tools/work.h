@@ -13,7 +13,7 @@
  */
 struct work {
     uint64_t jobs;
-    uint64_t active; /* 0: all */
+    uint64_t active;
     uint64_t events;
 };
 
@@ -27,8 +27,29 @@ enum {
     WORK_STATUS_EVERY = 100,
 };
 
-/* Ends the program if the numbers make no sense; 0 active ones become all. */
-void work_check(struct work *work);
+/* As a program is told of it. */
+struct work_options {
+    long jobs;
+    long active;
+    long events;
+};
+
+/* Rows of a program's options. */
+#define WORK_JOBS(options)                                                                         \
+    {                                                                                              \
+        "--jobs", &(options).jobs, NULL, "jobs there are"                                          \
+    }
+#define WORK_ACTIVE(options)                                                                       \
+    {                                                                                              \
+        "--active", &(options).active, NULL, "of those, how many have events; 0: all"              \
+    }
+#define WORK_EVENTS(options)                                                                       \
+    {                                                                                              \
+        "--events", &(options).events, NULL, "events, over all active jobs"                        \
+    }
+
+/* Ends the program if the numbers make no sense. */
+struct work work_make(const struct work_options *options);
 bool work_is_active(const struct work *work, uint64_t job);
 /* The job and the number within the job of the event of that number. */
 uint64_t work_job_of(const struct work *work, uint64_t event);
