@@ -87,6 +87,7 @@ static struct item *new_item(struct outbox *outbox, const struct outbox_message 
     item->size = size;
     item->slot = message->slot;
     item->in_flight = false;
+    item->overtaken = false;
     return item;
 }
 
