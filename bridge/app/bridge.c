@@ -196,14 +196,21 @@ static void on_remembered(
     else if (level)
         tracker_adopt(bridge->tracker, level, level_length, payload, length);
     else
-        tracker_adopt_counts(bridge->tracker);
+        tracker_adopt_counts(bridge->tracker, payload, length);
 }
 
 static void on_ready(void *ctx)
 {
     struct bridge *bridge = ctx;
     bridge->ready = true;
+    size_t missing = tracker_end_adoption(bridge->tracker);
     log_info("the broker remembers %zu jobs", jobs_count(tracker_jobs(bridge->tracker)));
+    if (missing > 0)
+        log_warn(
+            "the broker did not hand over %zu jobs that it was given: it drops what one client "
+            "does not take fast enough, so topics of jobs that have vanished may stay; raise "
+            "its limit (mosquitto: max_queued_messages 0)",
+            missing);
     if (bridge->phase == PHASE_RUNNING)
         upstream_start(bridge->upstream);
 }

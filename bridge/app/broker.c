@@ -42,8 +42,8 @@
 #define MEMORY_QUIET_MS 100
 
 enum subscription {
-    SUBSCRIBED_JOB_STATES,
     SUBSCRIBED_COUNTS,
+    SUBSCRIBED_JOB_STATES,
     SUBSCRIBED_STATE,
     SUBSCRIBED_BRIDGE_COMMANDS,
     SUBSCRIBED_JOB_COMMANDS,
@@ -59,13 +59,15 @@ struct filter {
 
 /*
  * The memory is read with QoS 0: mosquitto queues only max_queued_messages (1000) QoS 1 messages
- * for a client and drops the rest in silence, retained ones too. Our own state comes last of the
- * three, so that its echo marks the end of what is remembered.
+ * for a client and drops the rest in silence, retained ones too. With QoS 0 as many more get
+ * through as the connection holds, some ten thousand jobs; bridge/jobs comes first, so that it is
+ * not among the rest and tells how many are. Our own state comes last of the three, so that its
+ * echo marks the end of what is remembered.
  */
 static const struct filter filters[SUBSCRIPTIONS] = {
+    [SUBSCRIBED_COUNTS] = {"/bridge/jobs", "a restart looks like a first start", 0, false},
     [SUBSCRIBED_JOB_STATES] = {"/jobs/+/state",
         "what changed while the bridge was away is not known", 0, false},
-    [SUBSCRIBED_COUNTS] = {"/bridge/jobs", "a restart looks like a first start", 0, false},
     [SUBSCRIBED_STATE] = {"/bridge/state", "a late last will is not repaired", 0, false},
     [SUBSCRIBED_BRIDGE_COMMANDS] = {"/bridge/command/+", "commands to the bridge are not heard", 1,
         true},

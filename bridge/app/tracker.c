@@ -27,8 +27,10 @@ struct tracker {
     int64_t keep_finished_ms; /* 0: for ever */
     struct job_hidden hidden;
     struct jobs *jobs;
-    bool has_list;    /* a first list has been applied */
-    bool first_start; /* no earlier run got as far as publishing all that it had found */
+    bool has_list;         /* a first list has been applied */
+    size_t counted_before; /* in bridge/jobs, by an earlier run */
+    bool memory_has_gaps;  /* the broker did not hand over all of them */
+    bool first_start;      /* no earlier run got as far as publishing all that it had found */
     bool counts_changed;
     int64_t counts_ms; /* when they were published last */
     struct timer counts_timer;
@@ -288,7 +290,7 @@ static bool is_merely_found(
 {
     if (!change->created || source == PAYLOAD_STREAM)
         return false;
-    return (tracker->first_start && !tracker->has_list) ||
+    return ((tracker->first_start || tracker->memory_has_gaps) && !tracker->has_list) ||
            has_expired(tracker, change->job, clock_unix_ms());
 }
 
@@ -515,7 +517,30 @@ void tracker_check_level(struct tracker *tracker, const char *level, size_t leve
     clear_level(tracker, level, level_length);
 }
 
-void tracker_adopt_counts(struct tracker *tracker)
+static size_t whole_number(struct json_slice value)
+{
+    size_t number = 0;
+    for (size_t i = 0; i < value.length && value.at[i] >= '0' && value.at[i] <= '9'; i++)
+        number = 10 * number + (size_t)(value.at[i] - '0');
+    return number;
+}
+
+void tracker_adopt_counts(struct tracker *tracker, const char *payload, size_t length)
 {
     tracker->first_start = false;
+    if (json_object_read(&tracker->object, payload, length) != JSON_OK)
+        return;
+    const struct json_member *total = json_find(&tracker->object, "total");
+    if (total)
+        tracker->counted_before = whole_number(total->value);
+}
+
+size_t tracker_end_adoption(struct tracker *tracker)
+{
+    size_t adopted = jobs_count(tracker->jobs);
+    /* Jobs whose topics were cleared for age were counted too. */
+    if (tracker->keep_finished_ms > 0 || tracker->counted_before <= adopted)
+        return 0;
+    tracker->memory_has_gaps = true;
+    return tracker->counted_before - adopted;
 }

@@ -36,7 +36,11 @@ void tracker_adopt(struct tracker *tracker, const char *level, size_t level_leng
 void tracker_check_level(struct tracker *tracker, const char *level, size_t level_length,
     const char *payload, size_t length);
 /* The broker remembers a bridge/jobs of ours: this is not the first start. */
-void tracker_adopt_counts(struct tracker *tracker);
+void tracker_adopt_counts(struct tracker *tracker, const char *payload, size_t length);
+/* Nothing more will be adopted. How many jobs that bridge/jobs counted were not among it: where
+ * that is not 0 the broker holds topics that nobody knows of, and a job that the first list shows
+ * is no news. */
+size_t tracker_end_adoption(struct tracker *tracker);
 
 /* The data of one event of the stream. Returns whether it told of a job that was not known, or
  * that is thought to be gone: a list has more to say. */
