@@ -131,6 +131,8 @@ static void *let_rest(struct shard *shard, void *block)
 
 /* ---- What the library calls */
 
+/* NOLINTBEGIN(readability-non-const-parameter): the library's own prototypes. */
+
 void *mymalloc(char *file, int line, size_t size)
 {
     (void)file;
@@ -174,6 +176,7 @@ void myfree(char *file, int line, void *memory)
     pthread_mutex_unlock(&shard->lock);
     free(given_back);
 }
+/* NOLINTEND(readability-non-const-parameter) */
 
 int Heap_initialize(void)
 {
