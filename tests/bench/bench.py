@@ -125,7 +125,7 @@ def run_all(options, found, chosen):
         "options": dict({name: getattr(options, name) for name in names}, jobs=scenarios.JOBS),
         "contenders": [contender.name for contender in found],
         "bridges": [one.name for one in found if isinstance(one, contenders.Bridge)],
-        "peers": [contender.name for contender in found if contender.peer],
+        "peers": [contender.name for contender in found if contender.peer and contender.whole],
         "scenarios": {},
     }
     for scenario in chosen:

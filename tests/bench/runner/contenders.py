@@ -55,11 +55,14 @@ class Raw(Contender):
 
 
 class Peer(Contender):
+    """`whole`: it gives each job a topic of its own; who does less is shown, and not compared with."""
+
     peer = True
 
-    def __init__(self, name, words):
+    def __init__(self, name, words, whole=True):
         super().__init__(name)
         self.words = words
+        self.whole = whole
 
     def command(self, rig):
         env = {
@@ -80,5 +83,6 @@ def peers(folder):
         Peer("Node fetch", ["node", folder / "node-fetch/bridge.js"]),
         Peer("Node-RED", [folder / "nodered/run.sh"]),
         Peer("Python", ["/usr/bin/python3", folder / "python/bridge.py"]),
-        Peer("shell", [folder / "shell/bridge.sh"]),
+        Peer("shell sed", [folder / "shell/sed.sh"], whole=False),
+        Peer("shell grep", [folder / "shell/grep.sh"], whole=False),
     ]

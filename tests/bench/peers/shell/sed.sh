@@ -4,5 +4,5 @@
 set -euo pipefail
 
 curl -sN "$AIVA_URL/jobs/events?token=$AIVA_API_KEY" |
-    grep --line-buffered -o '{.*}' |
+    sed -un 's/^data: *\(.*\)\r$/\1/p' |
     mosquitto_pub -h "$MQTT_HOST" -p "$MQTT_PORT" -l -q 1 -r -t aiva/jobs/state
