@@ -119,9 +119,10 @@ static void insert(struct outbox *outbox, const struct outbox_message *message, 
     outbox->bytes += item->size;
 }
 
-void outbox_push(struct outbox *outbox, const struct outbox_message *message)
+uint64_t outbox_push(struct outbox *outbox, const struct outbox_message *message)
 {
     insert(outbox, message, false);
+    return outbox->last_sequence;
 }
 
 void outbox_push_first(struct outbox *outbox, const struct outbox_message *message)
