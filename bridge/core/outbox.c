@@ -8,6 +8,9 @@
 
 #include "mem.h"
 
+/* Of so many that are sent one is of those that can wait, so that they do not wait for ever. */
+#define PATIENT_PLACE 8
+
 /* What others see comes first; topic, payload and correlation lie behind it in one allocation. */
 struct item {
     struct outbox_entry entry;
@@ -16,6 +19,7 @@ struct item {
     unsigned slot;
     bool in_flight;
     bool overtaken; /* something sent after it was acknowledged */
+    bool patient;   /* in the list of those that can wait */
     char bytes[];
 };
 
@@ -24,16 +28,28 @@ TAILQ_HEAD(item_queue, item);
 struct outbox {
     struct item_queue items;          /* in flight first, then waiting */
     struct item *next;                /* the first that waits */
+    struct item_queue patient;        /* those that can wait, in a line of their own until sent */
     struct item *slots[OUTBOX_SLOTS]; /* the one of each slot that waits */
     uint64_t last_sequence;
     size_t count, in_flight, bytes;
+    size_t patient_count, patient_bytes;
+    unsigned turn; /* counts what is sent */
 };
 
 struct outbox *outbox_new(void)
 {
     struct outbox *outbox = xcalloc(1, sizeof *outbox);
     TAILQ_INIT(&outbox->items);
+    TAILQ_INIT(&outbox->patient);
     return outbox;
+}
+
+static void leave_patient(struct outbox *outbox, struct item *item)
+{
+    TAILQ_REMOVE(&outbox->patient, item, link);
+    item->patient = false;
+    outbox->patient_count--;
+    outbox->patient_bytes -= item->size;
 }
 
 static void remove_item(struct outbox *outbox, struct item *item)
@@ -42,12 +58,24 @@ static void remove_item(struct outbox *outbox, struct item *item)
         outbox->next = TAILQ_NEXT(item, link);
     if (outbox->slots[item->slot] == item)
         outbox->slots[item->slot] = NULL;
-    TAILQ_REMOVE(&outbox->items, item, link);
+    if (item->patient)
+        leave_patient(outbox, item);
+    else
+        TAILQ_REMOVE(&outbox->items, item, link);
     outbox->count--;
     outbox->bytes -= item->size;
     if (item->in_flight)
         outbox->in_flight--;
     free(item);
+}
+
+static void drop_patient(struct outbox *outbox)
+{
+    struct item *item;
+
+    while ((item = TAILQ_FIRST(&outbox->patient)))
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not see TAILQ_REMOVE. */
+        remove_item(outbox, item);
 }
 
 void outbox_free(struct outbox *outbox)
@@ -56,6 +84,7 @@ void outbox_free(struct outbox *outbox)
         return;
     while (!TAILQ_EMPTY(&outbox->items))
         remove_item(outbox, TAILQ_FIRST(&outbox->items));
+    drop_patient(outbox);
     free(outbox);
 }
 
@@ -87,7 +116,7 @@ static struct item *new_item(struct outbox *outbox, const struct outbox_message 
     memcpy(topic, message->topic, topic_size);
     if (message->payload_length > 0)
         memcpy(payload, message->payload, message->payload_length);
-    if (message->correlation_length > 0)
+    if (message->correlation)
         memcpy(correlation, message->correlation, message->correlation_length);
     payload[message->payload_length] = '\0';
     return item;
@@ -105,23 +134,37 @@ static void take_slot(struct outbox *outbox, struct item *item)
     outbox->slots[item->slot] = item;
 }
 
-static void insert(struct outbox *outbox, const struct outbox_message *message, bool first)
+/* Into the line of what waits: at its front, or at its end. */
+static void line_up(struct outbox *outbox, struct item *item, bool first)
 {
-    struct item *item = new_item(outbox, message);
-    take_slot(outbox, item);
     if (first && outbox->next)
         TAILQ_INSERT_BEFORE(outbox->next, item, link);
     else
         TAILQ_INSERT_TAIL(&outbox->items, item, link);
     if (first || !outbox->next)
         outbox->next = item;
+}
+
+static void insert(struct outbox *outbox, const struct outbox_message *message, bool first)
+{
+    struct item *item = new_item(outbox, message);
+    take_slot(outbox, item);
+    if (message->can_wait) {
+        item->patient = true;
+        TAILQ_INSERT_TAIL(&outbox->patient, item, link);
+        outbox->patient_count++;
+        outbox->patient_bytes += item->size;
+    } else {
+        line_up(outbox, item, first);
+    }
     outbox->count++;
     outbox->bytes += item->size;
 }
 
-void outbox_push(struct outbox *outbox, const struct outbox_message *message)
+uint64_t outbox_push(struct outbox *outbox, const struct outbox_message *message)
 {
     insert(outbox, message, false);
+    return outbox->last_sequence;
 }
 
 void outbox_push_first(struct outbox *outbox, const struct outbox_message *message)
@@ -129,16 +172,30 @@ void outbox_push_first(struct outbox *outbox, const struct outbox_message *messa
     insert(outbox, message, true);
 }
 
+/* Whose turn it is. */
+static struct item *choose(const struct outbox *outbox)
+{
+    struct item *patient = TAILQ_FIRST(&outbox->patient);
+    bool its_turn = !outbox->next || outbox->turn % PATIENT_PLACE == PATIENT_PLACE - 1;
+    return patient && its_turn ? patient : outbox->next;
+}
+
 const struct outbox_entry *outbox_peek(const struct outbox *outbox)
 {
-    return outbox->next ? &outbox->next->entry : NULL;
+    const struct item *item = choose(outbox);
+    return item ? &item->entry : NULL;
 }
 
 const struct outbox_entry *outbox_send_next(struct outbox *outbox, int64_t now_ms)
 {
-    struct item *item = outbox->next;
+    struct item *item = choose(outbox);
     if (!item)
         return NULL;
+    outbox->turn++;
+    if (item->patient) {
+        leave_patient(outbox, item);
+        line_up(outbox, item, true);
+    }
     item->in_flight = true;
     item->entry.sent_ms = now_ms;
     outbox->in_flight++;
@@ -225,6 +282,7 @@ void outbox_drop_waiting(struct outbox *outbox)
 {
     while (outbox->next)
         remove_item(outbox, outbox->next);
+    drop_patient(outbox);
 }
 
 size_t outbox_count(const struct outbox *outbox)
@@ -240,4 +298,14 @@ size_t outbox_in_flight(const struct outbox *outbox)
 size_t outbox_bytes(const struct outbox *outbox)
 {
     return outbox->bytes;
+}
+
+size_t outbox_patient_count(const struct outbox *outbox)
+{
+    return outbox->patient_count;
+}
+
+size_t outbox_patient_bytes(const struct outbox *outbox)
+{
+    return outbox->patient_bytes;
 }
