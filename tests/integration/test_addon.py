@@ -288,7 +288,7 @@ def test_the_bridge_takes_the_configuration(run, bridge, options):
     done = run(options)
     result = bridge.run("--config", done.folder / "bridge.json", "--print-acl")
     assert result.returncode == 0, result.stderr
-    assert "topic write aiva/bridge/info" in result.stdout
+    assert "topic readwrite homeassistant/device/+/config" in result.stdout
 
 
 @pytest.mark.parametrize("options", [{}, OTHER])
