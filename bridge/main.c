@@ -150,8 +150,6 @@ static int act(enum action action, struct config *config, const struct config_so
     case ACTION_RUN:
         break;
     }
-    if (config->homeassistant.enabled)
-        log_warn("homeassistant.enabled has no effect in this version");
     if (config->http.listen[0] != '\0')
         log_warn("http.listen has no effect in this version");
     return bridge_run(config, source, &error) ? 0 : report(&error);

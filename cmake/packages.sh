@@ -8,15 +8,14 @@ PACKAGES_BUILD=(build-essential cmake ninja-build pkg-config ca-certificates
 # For the demonstration besides: the AIVA simulator, a broker, the live view.
 PACKAGES_DEMO=(libmicrohttpd-dev mosquitto mosquitto-clients python3)
 # For the tests besides.
-PACKAGES_TEST=(git libcmocka-dev python3-pytest python3-paho-mqtt python3-yaml openssl curl jq
-    clang clang-format clang-tidy cppcheck libclang-rt-dev shellcheck valgrind)
+PACKAGES_TEST=(git libcmocka-dev python3-pytest python3-paho-mqtt python3-yaml python3-jinja2 openssl curl
+    jq clang clang-format clang-tidy cppcheck libclang-rt-dev shellcheck valgrind)
 # For the benchmark (tests/bench) besides.
 PACKAGES_BENCH=(python3-requests python3-paho-mqtt curl)
-# Those for its peers on Node.js, unless there is a Node.js of another origin: that comes with npm.
-PACKAGES_NODE=(nodejs npm)
 
-# Prints the packages that bring Node.js and npm, for the Node-RED of the tests. Nothing where both are there and
-# new enough, from wherever: Debian's npm cannot be installed next to a Node.js from elsewhere.
+# Prints the packages that bring Node.js and npm, for Node-RED in the tests and the benchmark's peers. Nothing
+# where both are there and new enough, from wherever: Debian's npm cannot be installed next to a Node.js from
+# elsewhere.
 packages_node()
 {
     local enough='const [major, minor] = process.versions.node.split("."); process.exit(major > 18 || major == 18 && minor >= 5 ? 0 : 1)'

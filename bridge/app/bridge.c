@@ -13,6 +13,7 @@
 #include "clock.h"
 #include "commands.h"
 #include "counters.h"
+#include "discovery.h"
 #include "http.h"
 #include "loop.h"
 #include "payload.h"
@@ -43,11 +44,13 @@ struct bridge {
     struct http_client *client;
     struct publisher *publisher;
     struct tracker *tracker;
+    struct discovery *discovery;
     struct upstream *upstream;
     struct broker *broker;
     struct commands *commands;
     enum phase phase;
-    bool ready; /* the broker's memory has been read, and the upstream was started */
+    bool ready;         /* the broker's memory has been read, and the upstream was started */
+    int64_t started_ms; /* Unix time */
     struct timer phase_end;
 };
 
@@ -110,6 +113,7 @@ static void begin_stop(struct bridge *bridge, int signal_number)
     upstream_stop(bridge->upstream);
     commands_stop(bridge->commands);
     tracker_flush(bridge->tracker);
+    discovery_stop(bridge->discovery);
     broker_finish(bridge->broker);
     timer_set(&bridge->phase_end, loop_now(bridge->loop) + DRAIN_MS);
 }
@@ -187,6 +191,59 @@ static void on_overdue(void *ctx)
     broker_renew(bridge->broker);
 }
 
+static void on_done(void *ctx, uint64_t sequence)
+{
+    struct bridge *bridge = ctx;
+    discovery_done(bridge->discovery, sequence);
+}
+
+static void on_jobs_changed(void *ctx)
+{
+    struct bridge *bridge = ctx;
+    discovery_jobs_changed(bridge->discovery);
+}
+
+static bool on_job_gone(void *ctx, const char *id)
+{
+    struct bridge *bridge = ctx;
+    return discovery_let_go(bridge->discovery, id);
+}
+
+static void on_let_go(void *ctx, const char *id)
+{
+    struct bridge *bridge = ctx;
+    tracker_clear(bridge->tracker, id);
+}
+
+static void publish_info(void *ctx)
+{
+    struct bridge *bridge = ctx;
+    struct buf payload;
+    buf_init(&payload, UINT16_MAX);
+    payload_info(&payload, BRIDGE_VERSION, bridge->started_ms, bridge->config->aiva.url,
+        discovery_prefixes(bridge->discovery));
+    publisher_set(bridge->publisher, PUBLISHER_INFO, payload.data, payload.length);
+    buf_clear(&payload);
+}
+
+static void on_listen(void *ctx, const char *prefix, bool listen)
+{
+    struct bridge *bridge = ctx;
+    broker_listen(bridge->broker, prefix, listen);
+}
+
+static void on_remembered_info(void *ctx, const char *payload, size_t length)
+{
+    struct bridge *bridge = ctx;
+    discovery_remember_info(bridge->discovery, payload, length);
+}
+
+static void on_remembered_all(void *ctx)
+{
+    struct bridge *bridge = ctx;
+    discovery_remembered_all(bridge->discovery);
+}
+
 static void on_remembered(
     void *ctx, const char *level, size_t level_length, const char *payload, size_t length)
 {
@@ -211,6 +268,8 @@ static void on_ready(void *ctx)
             "does not take fast enough, so topics of jobs that have vanished may stay; raise "
             "its limit (mosquitto: max_queued_messages 0)",
             missing);
+    /* Not earlier: the one before it says what earlier runs may have left behind. */
+    publish_info(bridge);
     if (bridge->phase == PHASE_RUNNING)
         upstream_start(bridge->upstream);
 }
@@ -222,6 +281,18 @@ static void on_reconnected(void *ctx)
         tracker_republish_all(bridge->tracker);
 }
 
+static void on_lost(void *ctx)
+{
+    struct bridge *bridge = ctx;
+    discovery_link_down(bridge->discovery);
+}
+
+static void on_foreign(void *ctx, const struct mqtt_message *message)
+{
+    struct bridge *bridge = ctx;
+    discovery_receive(bridge->discovery, message);
+}
+
 static void on_command(
     void *ctx, const struct topic_parts *topic, const struct mqtt_message *message)
 {
@@ -231,21 +302,13 @@ static void on_command(
 
 /* ---- Start and stop */
 
-static void publish_info(struct bridge *bridge)
-{
-    struct buf payload;
-    buf_init(&payload, UINT16_MAX);
-    payload_info(&payload, BRIDGE_VERSION, clock_unix_ms(), bridge->config->aiva.url);
-    publisher_set(bridge->publisher, PUBLISHER_INFO, payload.data, payload.length);
-    buf_clear(&payload);
-}
-
 static bool bridge_start(struct bridge *bridge, struct error *error)
 {
     const struct config *config = bridge->config;
     if (!http_global_init(error))
         return false;
     mqtt_global_init();
+    bridge->started_ms = clock_unix_ms();
     bridge->loop = loop_new(error);
     if (!bridge->loop)
         return false;
@@ -263,17 +326,19 @@ static bool bridge_start(struct bridge *bridge, struct error *error)
         .counters = &bridge->counters};
     bridge->publisher = publisher_new(bridge->loop, &options,
         &(struct publisher_handler){
-            bridge, on_room, on_pressure, on_publication_refused, on_again, on_overdue});
-    bridge->tracker = tracker_new(bridge->loop, bridge->publisher, config, &bridge->counters);
+            bridge, on_room, on_pressure, on_publication_refused, on_again, on_overdue, on_done});
+    bridge->tracker = tracker_new(bridge->loop, bridge->publisher, config, &bridge->counters,
+        &(struct tracker_handler){bridge, on_jobs_changed, on_job_gone});
+    bridge->discovery = discovery_new(bridge->loop, config, bridge->tracker, bridge->publisher,
+        &(struct discovery_handler){bridge, on_let_go, publish_info, on_listen});
     bridge->upstream =
         upstream_new(bridge->loop, bridge->client, bridge->tracker, bridge->publisher, config,
             &bridge->counters, &(struct upstream_handler){bridge, on_refused});
     bridge->commands = commands_new(bridge->loop, bridge->client, bridge->tracker,
         bridge->publisher, upstream_poller(bridge->upstream), config, &bridge->counters);
     bridge->broker = broker_new(bridge->loop, config, bridge->publisher, &bridge->counters,
-        &(struct broker_handler){
-            bridge, on_remembered, on_ready, on_reconnected, on_command, on_refused});
-    publish_info(bridge);
+        &(struct broker_handler){bridge, on_remembered, on_remembered_info, on_remembered_all,
+            on_ready, on_reconnected, on_lost, on_command, on_foreign, on_refused});
     broker_start(bridge->broker);
     return true;
 }
@@ -285,6 +350,7 @@ static void bridge_stop(struct bridge *bridge)
         broker_free(bridge->broker);
         commands_free(bridge->commands);
         upstream_free(bridge->upstream);
+        discovery_free(bridge->discovery);
         tracker_free(bridge->tracker);
         publisher_free(bridge->publisher);
         http_client_free(bridge->client);

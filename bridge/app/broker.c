@@ -43,35 +43,51 @@
 
 enum subscription {
     SUBSCRIBED_COUNTS,
+    SUBSCRIBED_INFO,
+    SUBSCRIBED_DEVICES,
     SUBSCRIBED_JOB_STATES,
     SUBSCRIBED_STATE,
     SUBSCRIBED_BRIDGE_COMMANDS,
     SUBSCRIBED_JOB_COMMANDS,
-    SUBSCRIPTIONS
+    SUBSCRIBED_HOME,
+    SUBSCRIPTIONS,
+    SUBSCRIBED_OTHER_DEVICES = SUBSCRIPTIONS, /* broker_listen */
 };
 
+enum base { BASE_ROOT, BASE_PREFIX, BASE_HOME };
+
 struct filter {
-    const char *tail; /* behind the root */
-    const char *loss; /* what does not work without it */
+    enum base base;
+    const char *tail; /* behind the base */
+    const char *loss; /* what does not work without it; NULL: nothing that anyone would miss */
     int qos;
     bool retain_as_published;
 };
 
+#define DEVICES "/device/+/config"
+
 /*
  * The memory is read with QoS 0: mosquitto queues only max_queued_messages (1000) QoS 1 messages
  * for a client and drops the rest in silence, retained ones too. With QoS 0 as many more get
- * through as the connection holds, some ten thousand jobs; bridge/jobs comes first, so that it is
- * not among the rest and tells how many are. Our own state comes last of the three, so that its
- * echo marks the end of what is remembered.
+ * through as the connection holds, some ten thousand jobs; so what is small comes before the jobs,
+ * bridge/jobs too, which tells how many there are. The devices do also because whoever clears a
+ * job's state has to know of its device. Our own state comes last of what is remembered, so that
+ * its echo marks the end.
  */
 static const struct filter filters[SUBSCRIPTIONS] = {
-    [SUBSCRIBED_COUNTS] = {"/bridge/jobs", "a restart looks like a first start", 0, false},
-    [SUBSCRIBED_JOB_STATES] = {"/jobs/+/state",
+    [SUBSCRIBED_COUNTS] = {BASE_ROOT, "/bridge/jobs", "a restart looks like a first start", 0,
+        false},
+    [SUBSCRIBED_INFO] = {BASE_ROOT, "/bridge/info", NULL, 0, false},
+    [SUBSCRIBED_DEVICES] = {BASE_PREFIX, DEVICES,
+        "devices that are gone may stay in Home Assistant", 0, false},
+    [SUBSCRIBED_JOB_STATES] = {BASE_ROOT, "/jobs/+/state",
         "what changed while the bridge was away is not known", 0, false},
-    [SUBSCRIBED_STATE] = {"/bridge/state", "a late last will is not repaired", 0, false},
-    [SUBSCRIBED_BRIDGE_COMMANDS] = {"/bridge/command/+", "commands to the bridge are not heard", 1,
-        true},
-    [SUBSCRIBED_JOB_COMMANDS] = {"/jobs/+/command/+", "commands to jobs are not heard", 1, true},
+    [SUBSCRIBED_STATE] = {BASE_ROOT, "/bridge/state", "a late last will is not repaired", 0, false},
+    [SUBSCRIBED_BRIDGE_COMMANDS] = {BASE_ROOT, "/bridge/command/+",
+        "commands to the bridge are not heard", 1, true},
+    [SUBSCRIBED_JOB_COMMANDS] = {BASE_ROOT, "/jobs/+/command/+", "commands to jobs are not heard",
+        1, true},
+    [SUBSCRIBED_HOME] = {BASE_HOME, "", "a start of Home Assistant is not noticed", 1, false},
 };
 
 struct broker {
@@ -270,7 +286,21 @@ void broker_handle(struct broker *broker, const struct inbox_event *event)
 
 /* ---- Up and down */
 
-static void change_subscription(struct broker *broker, enum subscription which, bool subscribe)
+static const char *base_of(const struct broker *broker, enum subscription which)
+{
+    switch (filters[which].base) {
+    case BASE_PREFIX:
+        return broker->config->homeassistant.prefix;
+    case BASE_HOME:
+        return broker->config->homeassistant.status_topic;
+    case BASE_ROOT:
+        break;
+    }
+    return broker->config->mqtt.topic;
+}
+
+static void change_filter(struct broker *broker, const char *base, const char *tail, int qos,
+    bool retain_as_published, unsigned token, bool subscribe)
 {
     struct error error;
     struct buf filter;
@@ -278,14 +308,34 @@ static void change_subscription(struct broker *broker, enum subscription which, 
     if (!broker_is_connected(broker))
         return;
     buf_init(&filter, UINT16_MAX);
-    buf_printf(&filter, "%s%s", broker->config->mqtt.topic, filters[which].tail);
-    bool done = subscribe ? mqtt_subscribe(broker->mqtt, filter.data, filters[which].qos,
-                                filters[which].retain_as_published, which, &error)
+    buf_printf(&filter, "%s%s", base, tail);
+    bool done = subscribe ? mqtt_subscribe(
+                                broker->mqtt, filter.data, qos, retain_as_published, token, &error)
                           : mqtt_unsubscribe(broker->mqtt, filter.data, &error);
     if (!done)
         log_warn(
             "%s: cannot %s: %s", filter.data, subscribe ? "subscribe" : "unsubscribe", error.text);
     buf_clear(&filter);
+}
+
+static void change_subscription(struct broker *broker, enum subscription which, bool subscribe)
+{
+    const struct filter *filter = &filters[which];
+    change_filter(broker, base_of(broker, which), filter->tail, filter->qos,
+        filter->retain_as_published, which, subscribe);
+}
+
+void broker_listen(struct broker *broker, const char *prefix, bool listen)
+{
+    change_filter(broker, prefix, DEVICES, 0, false, SUBSCRIBED_OTHER_DEVICES, listen);
+}
+
+/* What is of use: some is read at the first connection only, some for Home Assistant only. */
+static bool is_wanted(const struct broker *broker, enum subscription which)
+{
+    if (which == SUBSCRIBED_COUNTS || which == SUBSCRIBED_INFO)
+        return !broker->ready;
+    return filters[which].base == BASE_ROOT || broker->config->homeassistant.enabled;
 }
 
 /* Unsubscribes from what was never subscribed (MQTT 5, 3.11.3: `No subscription existed`). */
@@ -301,7 +351,7 @@ static void fire_stir(void *ctx)
         return;
     struct buf filter;
     buf_init(&filter, UINT16_MAX);
-    buf_printf(&filter, "%s/bridge/info", broker->config->mqtt.topic);
+    buf_printf(&filter, "%s/bridge/result", broker->config->mqtt.topic);
     if (!mqtt_unsubscribe(broker->mqtt, filter.data, &error))
         log_debug("the connection cannot be kept awake: %s", error.text);
     buf_clear(&filter);
@@ -323,7 +373,7 @@ static void on_up(void *ctx, const struct mqtt_limits *limits)
         broker->config->mqtt.url, broker->config->mqtt.version == CONFIG_MQTT_5 ? "5" : "3.1.1",
         limits->window);
     for (int which = 0; which < SUBSCRIPTIONS && !broker->finished; which++)
-        if (which != SUBSCRIBED_COUNTS || !broker->ready)
+        if (is_wanted(broker, (enum subscription)which))
             change_subscription(broker, (enum subscription)which, true);
     broker->reading = !broker->finished;
     broker->echoed = false;
@@ -341,6 +391,7 @@ static void on_down(void *ctx, bool refused, const char *reason)
     bool was_up = broker->up_ms != 0;
     if (was_up) {
         publisher_link_down(broker->publisher);
+        broker->handler.on_lost(broker->handler.ctx);
         broker->counters->broker_losses += !broker->finished && !broker->left_online;
         if (loop_now(broker->loop) - broker->up_ms >= HELD_MS)
             backoff_reset(&broker->backoff);
@@ -369,11 +420,17 @@ static void on_ack(void *ctx, uint64_t sequence, int reason_code)
 static void on_subscribed(void *ctx, uint64_t token, int code)
 {
     struct broker *broker = ctx;
-    const struct filter *filter = &filters[token];
-    if (code >= 0x80)
+    if (code < 0x80)
+        return;
+    if (token >= SUBSCRIPTIONS || !filters[token].loss)
+        log_debug("the broker refused a subscription that only clears what earlier runs may have "
+                  "left (%s)",
+            mqtt_reason_text(code));
+    else
         log_error("the broker refused the subscription to %s%s (%s): %s; check its access rules "
                   "(--print-acl shows what is needed)",
-            broker->config->mqtt.topic, filter->tail, mqtt_reason_text(code), filter->loss);
+            base_of(broker, (enum subscription)token), filters[token].tail, mqtt_reason_text(code),
+            filters[token].loss);
 }
 
 /* ---- What comes in */
@@ -384,10 +441,14 @@ static void end_memory(void *ctx)
     timer_stop(&broker->memory_end);
     broker->reading = false;
     change_subscription(broker, SUBSCRIBED_JOB_STATES, false);
+    if (broker->config->homeassistant.enabled)
+        change_subscription(broker, SUBSCRIBED_DEVICES, false);
+    broker->handler.on_remembered_all(broker->handler.ctx);
     if (broker->ready)
         return;
     broker->ready = true;
     change_subscription(broker, SUBSCRIBED_COUNTS, false);
+    change_subscription(broker, SUBSCRIBED_INFO, false);
     broker->handler.on_ready(broker->handler.ctx);
 }
 
@@ -404,6 +465,13 @@ static void remember(struct broker *broker, const char *level, size_t level_leng
         loop_now(broker->loop) + (broker->echoed ? MEMORY_QUIET_MS : MEMORY_SILENCE_MS));
     broker->handler.on_remembered(
         broker->handler.ctx, level, level_length, message->payload, message->payload_length);
+}
+
+static void remember_info(struct broker *broker, const struct mqtt_message *message)
+{
+    if (broker->reading && !broker->ready && message->retained)
+        broker->handler.on_remembered_info(
+            broker->handler.ctx, message->payload, message->payload_length);
 }
 
 static void hear_own_state(struct broker *broker, const struct mqtt_message *message)
@@ -428,6 +496,9 @@ static void on_message(void *ctx, const struct mqtt_message *message)
     case TOPIC_BRIDGE_STATE:
         hear_own_state(broker, message);
         break;
+    case TOPIC_BRIDGE_INFO:
+        remember_info(broker, message);
+        break;
     case TOPIC_BRIDGE_JOBS:
         remember(broker, NULL, 0, message);
         break;
@@ -439,8 +510,7 @@ static void on_message(void *ctx, const struct mqtt_message *message)
         broker->handler.on_command(broker->handler.ctx, &parts, message);
         break;
     case TOPIC_OTHER:
-        log_debug(
-            "a message on %.*s was not asked for", (int)message->topic_length, message->topic);
+        broker->handler.on_foreign(broker->handler.ctx, message);
         break;
     }
 }

@@ -172,29 +172,32 @@ static void check_pressure(void *ctx)
 /* ---- Taking messages */
 
 /* AIVA's words are passed on as they stand; the key is not, should they ever hold it. */
-static void send_without_key(struct publisher *publisher, const struct outbox_message *message)
+static uint64_t send_without_key(struct publisher *publisher, const struct outbox_message *message)
 {
     struct outbox_message masked = *message;
     char *payload;
     if (secret_key_is_in(message->topic, strlen(message->topic))) {
         log_error("a message whose topic would hold the API key is not published");
-        return;
+        return 0;
     }
     payload = xmemdup0(message->payload, message->payload_length);
     secret_mask_key(payload, message->payload_length);
     masked.payload = payload;
-    outbox_push(publisher->outbox, &masked);
+    uint64_t sequence = outbox_push(publisher->outbox, &masked);
     free(payload);
+    return sequence;
 }
 
-void publisher_send(struct publisher *publisher, const struct outbox_message *message)
+uint64_t publisher_send(struct publisher *publisher, const struct outbox_message *message)
 {
+    uint64_t sequence;
     if (secret_key_is_in(message->payload, message->payload_length) ||
         secret_key_is_in(message->topic, strlen(message->topic)))
-        send_without_key(publisher, message);
+        sequence = send_without_key(publisher, message);
     else
-        outbox_push(publisher->outbox, message);
+        sequence = outbox_push(publisher->outbox, message);
     check_pressure(publisher);
+    return sequence;
 }
 
 static void queue_own(struct publisher *publisher, unsigned slot, bool first)
@@ -392,6 +395,7 @@ void publisher_acknowledged(struct publisher *publisher, uint64_t sequence, int 
         publisher->options.counters->acknowledged++;
     }
     check_pressure(publisher);
+    publisher->handler.on_done(publisher->handler.ctx, sequence);
 }
 
 /* Takes the entry that comes next out of the queue for good. */
@@ -399,8 +403,10 @@ static void drop_next(struct publisher *publisher, const char *reason)
 {
     const struct outbox_entry *entry =
         outbox_send_next(publisher->outbox, loop_now(publisher->loop));
+    uint64_t sequence = entry->sequence;
     report_refused(publisher, entry->topic, reason);
-    outbox_acknowledge(publisher->outbox, entry->sequence, NULL);
+    outbox_acknowledge(publisher->outbox, sequence, NULL);
+    publisher->handler.on_done(publisher->handler.ctx, sequence);
 }
 
 /* FNV-1a, of topic and payload. */

@@ -23,6 +23,7 @@ struct tracker {
     struct loop *loop;
     struct publisher *publisher;
     struct counters *counters;
+    struct tracker_handler handler;
     const char *root;
     int64_t keep_finished_ms; /* 0: for ever */
     struct job_hidden hidden;
@@ -46,12 +47,13 @@ static void fire_counts(void *ctx);
 static void fire_expiry(void *ctx);
 
 struct tracker *tracker_new(struct loop *loop, struct publisher *publisher,
-    const struct config *config, struct counters *counters)
+    const struct config *config, struct counters *counters, const struct tracker_handler *handler)
 {
     struct tracker *tracker = xcalloc(1, sizeof *tracker);
     tracker->loop = loop;
     tracker->publisher = publisher;
     tracker->counters = counters;
+    tracker->handler = *handler;
     tracker->root = config->mqtt.topic;
     tracker->keep_finished_ms = (int64_t)config->jobs.keep_finished_h * HOUR_MS;
     tracker->hidden = (struct job_hidden){config->jobs.hide.items, config->jobs.hide.count};
@@ -92,6 +94,11 @@ const struct jobs *tracker_jobs(const struct tracker *tracker)
     return tracker->jobs;
 }
 
+bool tracker_has_list(const struct tracker *tracker)
+{
+    return tracker->has_list;
+}
+
 /* ---- Saying it */
 
 /* Sends tracker->payload; an empty one clears the topic and carries no content type. */
@@ -126,6 +133,21 @@ static void clear_state(struct tracker *tracker, const char *id)
 {
     buf_reset(&tracker->payload);
     send_job_topic(tracker, id, "state", true);
+}
+
+/* Everything that is retained for the job goes, its state last. */
+static void clear_topics(struct tracker *tracker, const char *id)
+{
+    if (!tracker->handler.on_gone(tracker->handler.ctx, id))
+        clear_state(tracker, id);
+    tracker->handler.on_changed(tracker->handler.ctx);
+}
+
+void tracker_clear(struct tracker *tracker, const char *id)
+{
+    const struct job *job = jobs_find(tracker->jobs, id);
+    if (!job || job->cleared)
+        clear_state(tracker, id);
 }
 
 static void say_event(struct tracker *tracker, const struct job *job, const char *event_type,
@@ -254,7 +276,7 @@ static void fire_expiry(void *ctx)
         log_info("%s ended more than jobs.keep_finished_h ago: its topics are cleared", job->id);
         jobs_set_published(tracker->jobs, job);
         jobs_set_cleared(job, true);
-        clear_state(tracker, job->id);
+        clear_topics(tracker, job->id);
     }
     timer_set(&tracker->expiry_timer, loop_now(tracker->loop) + wait);
 }
@@ -334,6 +356,9 @@ static bool apply(
         note_counts(tracker);
         log_debug("%s: %s", change.job->id, tracker->update.status);
     }
+    if (change.status_changed ||
+        (change.changed && json_find(&tracker->update.object, "sample_name")))
+        tracker->handler.on_changed(tracker->handler.ctx);
     return change.created;
 }
 
@@ -414,6 +439,7 @@ bool tracker_list(struct tracker *tracker, const char *body, size_t length, uint
         log_info("%zu jobs are known", jobs_count(tracker->jobs));
         if (tracker->keep_finished_ms > 0)
             timer_set(&tracker->expiry_timer, loop_now(tracker->loop));
+        tracker->handler.on_changed(tracker->handler.ctx);
     }
     return true;
 }
@@ -443,7 +469,7 @@ void tracker_gone(struct tracker *tracker, const char *id, enum payload_source s
         char previous[LIMIT_STATUS + 1];
         jobs_status_name(tracker->jobs, job, previous);
         say_event(tracker, job, "deleted", previous, source);
-        clear_state(tracker, id);
+        clear_topics(tracker, id);
         note_counts(tracker);
         log_info("%s is gone from AIVA: its topics are cleared", id);
     }
@@ -506,15 +532,15 @@ void tracker_adopt(struct tracker *tracker, const char *level, size_t level_leng
 void tracker_check_level(struct tracker *tracker, const char *level, size_t level_length,
     const char *payload, size_t length)
 {
-    const struct job *job = NULL;
-    if (job_update_read(&tracker->update, payload, length) == JOB_UPDATE_OK &&
-        is_of_level(tracker->update.id, level, level_length))
-        job = jobs_find(tracker->jobs, tracker->update.id);
+    bool is_job = job_update_read(&tracker->update, payload, length) == JOB_UPDATE_OK &&
+                  is_of_level(tracker->update.id, level, level_length);
+    const struct job *job = is_job ? jobs_find(tracker->jobs, tracker->update.id) : NULL;
     if (job && !job->cleared)
         return;
     log_info("%s/jobs/%.*s/state is there again: it is cleared", tracker->root, (int)level_length,
         level);
-    clear_level(tracker, level, level_length);
+    if (!is_job || !tracker->handler.on_gone(tracker->handler.ctx, tracker->update.id))
+        clear_level(tracker, level, level_length);
 }
 
 static size_t whole_number(struct json_slice value)

@@ -23,7 +23,7 @@ static void write_own_topics(struct buf *out, const char *root)
 {
     static const struct rule own[] = {
         {"readwrite", "bridge/state"},
-        {"write", "bridge/info"},
+        {"readwrite", "bridge/info"},
         {"write", "bridge/upstream"},
         {"readwrite", "bridge/jobs"},
         {"write", "bridge/result"},

@@ -81,14 +81,19 @@ void payload_counts(struct buf *out, const struct jobs *jobs)
     buf_append_char(out, '}');
 }
 
-void payload_info(
-    struct buf *out, const char *version, int64_t started_unix_ms, const char *upstream_url)
+void payload_info(struct buf *out, const char *version, int64_t started_unix_ms,
+    const char *upstream_url, const struct config_list *prefixes)
 {
     buf_append_text(out, "{\"version\":");
     json_append_string(out, version, strlen(version));
     append_time_member(out, "started_at", started_unix_ms);
     append_text_member(out, "upstream_url", upstream_url);
-    buf_append_text(out, ",\"contract\":1}");
+    buf_append_text(out, ",\"contract\":1");
+    for (size_t i = 0; i < prefixes->count; i++) {
+        buf_append_text(out, i == 0 ? ",\"discovery\":[" : ",");
+        json_append_string(out, prefixes->items[i], strlen(prefixes->items[i]));
+    }
+    buf_append_text(out, prefixes->count > 0 ? "]}" : "}");
 }
 
 void payload_upstream(struct buf *out, const char *state, int64_t since_unix_ms, const char *detail)

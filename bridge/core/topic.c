@@ -117,6 +117,8 @@ static void parse_bridge(struct topic_parts *parts, const char *rest, size_t len
 {
     if (is(rest, length, "state")) {
         parts->kind = TOPIC_BRIDGE_STATE;
+    } else if (is(rest, length, "info")) {
+        parts->kind = TOPIC_BRIDGE_INFO;
     } else if (is(rest, length, "jobs")) {
         parts->kind = TOPIC_BRIDGE_JOBS;
     } else if (take(&rest, &length, "command/")) {
@@ -162,7 +164,7 @@ void topic_parse(struct topic_parts *parts, const char *root, const char *topic,
 /* mosquitto takes a topic of more than 200 levels for a protocol error, and ends the connection. */
 #define LEVELS_AT_MOST 200
 
-static bool is_topic_name(const char *topic, size_t length)
+bool topic_is_name(const char *topic, size_t length)
 {
     if (length == 0 || length > UINT16_MAX)
         return false;
@@ -188,7 +190,7 @@ static bool is_within(const char *topic, size_t length, const char *parent)
 bool topic_response_is_allowed(const char *root, const char *discovery_prefix,
     const char *status_topic, const char *topic, size_t length)
 {
-    if (!is_topic_name(topic, length) || topic[0] == '$' ||
+    if (!topic_is_name(topic, length) || topic[0] == '$' ||
         is_within(topic, length, discovery_prefix) || is(topic, length, status_topic))
         return false;
     if (!is_within(topic, length, root))

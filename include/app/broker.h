@@ -24,12 +24,19 @@ struct broker_handler {
      * (level NULL). After on_ready, at each further connection: the state topics again. */
     void (*on_remembered)(
         void *ctx, const char *level, size_t level_length, const char *payload, size_t length);
-    /* Everything that the broker remembered has been handed over. Once. */
+    /* The retained bridge/info of an earlier run, while starting. */
+    void (*on_remembered_info)(void *ctx, const char *payload, size_t length);
+    /* Everything that the broker remembered has been handed over: at each connection. */
+    void (*on_remembered_all)(void *ctx);
+    /* The same, after it, at the first. */
     void (*on_ready)(void *ctx);
     /* Connected again after a loss. */
     void (*on_reconnected)(void *ctx);
+    void (*on_lost)(void *ctx);
     void (*on_command)(
         void *ctx, const struct topic_parts *topic, const struct mqtt_message *message);
+    /* What is not below the root: Home Assistant's. */
+    void (*on_foreign)(void *ctx, const struct mqtt_message *message);
     /* Credentials were refused, and the next attempt is about to be made: read them again. */
     void (*on_refused)(void *ctx);
 };
@@ -45,6 +52,9 @@ void broker_reconnect(struct broker *broker);
 /* The same because the broker is deaf: with what is known, and the waits stay as long as they are.
  */
 void broker_renew(struct broker *broker);
+/* Subscribes to the discovery topics below another prefix than the configured one, or ends that. A
+ * refusal goes to the log at the debug level only. Lost with the connection. */
+void broker_listen(struct broker *broker, const char *prefix, bool listen);
 /* No further attempts after the one under way; an open connection stays. */
 void broker_finish(struct broker *broker);
 /* Ends an open connection in order; broker_is_closed says when it is done. */

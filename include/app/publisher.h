@@ -45,6 +45,8 @@ struct publisher_handler {
     void (*on_again)(void *ctx);
     /* The broker has not acknowledged something for too long: only a new connection can help. */
     void (*on_overdue)(void *ctx);
+    /* The message of that sequence has ended: acknowledged, or given up. */
+    void (*on_done)(void *ctx, uint64_t sequence);
 };
 
 struct publisher *publisher_new(struct loop *loop, const struct publisher_options *options,
@@ -52,8 +54,8 @@ struct publisher *publisher_new(struct loop *loop, const struct publisher_option
 void publisher_free(struct publisher *publisher);
 
 /* Queues a message; copies it. Never fails: `on_pressure` asks for a pause before memory is short.
- */
-void publisher_send(struct publisher *publisher, const struct outbox_message *message);
+ * Returns the sequence that on_done will name; 0 where it must not be published. */
+uint64_t publisher_send(struct publisher *publisher, const struct outbox_message *message);
 /* Sets one of the bridge's own topics. Kept and sent again at each connection; while there is none
  * only the last value counts. */
 void publisher_set(

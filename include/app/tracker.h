@@ -20,14 +20,26 @@ struct publisher;
 struct config;
 struct counters;
 
-/* config is borrowed for the tracker's life. */
+/* What others want to know of the jobs. */
+struct tracker_handler {
+    void *ctx;
+    /* Jobs came, went, changed their status or their sample's name, or the first list was read. */
+    void (*on_changed)(void *ctx);
+    /* The job's topics are about to be cleared. True: something else has to be cleared before its
+     * state, and tracker_clear will be called. */
+    bool (*on_gone)(void *ctx, const char *id);
+};
+
+/* config is borrowed for the tracker's life; the handler is copied. */
 struct tracker *tracker_new(struct loop *loop, struct publisher *publisher,
-    const struct config *config, struct counters *counters);
+    const struct config *config, struct counters *counters, const struct tracker_handler *handler);
 void tracker_free(struct tracker *tracker);
 
 /* The present moment in the order of knowledge: to be taken before a request is sent. */
 uint64_t tracker_mark(const struct tracker *tracker);
 const struct jobs *tracker_jobs(const struct tracker *tracker);
+/* A first list has been applied: all jobs are known. */
+bool tracker_has_list(const struct tracker *tracker);
 
 /* A retained state topic found at the broker before anything else was heard. */
 void tracker_adopt(struct tracker *tracker, const char *level, size_t level_length,
@@ -58,6 +70,8 @@ bool tracker_answer(struct tracker *tracker, const char *id, const char *body, s
 
 /* The job is gone from AIVA: event `deleted`, then its topics are cleared. */
 void tracker_gone(struct tracker *tracker, const char *id, enum payload_source source);
+/* What on_gone has asked to wait for is done: clears the job's state, unless it has come back. */
+void tracker_clear(struct tracker *tracker, const char *id);
 
 /* Queues the state of up to `room` jobs whose topic is not up to date. */
 void tracker_fill(struct tracker *tracker, size_t room);

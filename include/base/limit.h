@@ -24,6 +24,9 @@
 #define LIMIT_TOMBSTONES   20000 /* ids of jobs that are gone, remembered against late events */
 #define LIMIT_REFUSED                                                                              \
     20000 /* ids whose states the broker refused; beyond that all are said again */
+#define LIMIT_DISCOVERY                                                                            \
+    (256 * 1024)            /* bytes of a device's payload; the longest names need a fifth */
+#define LIMIT_PREFIXES    8 /* discovery prefixes of earlier runs that are still to be cleared */
 #define LIMIT_INBOX_BYTES (64u * 1024 * 1024) /* bytes of messages received and not yet handled */
 #define LIMIT_OUTBOX_BYTES                                                                         \
     (256u * 1024 * 1024) /* bytes waiting for the broker; then the stream is paused */

@@ -44,8 +44,8 @@ struct outbox_entry {
 struct outbox *outbox_new(void);
 void outbox_free(struct outbox *outbox);
 
-/* Copies the message to the end of the queue. */
-void outbox_push(struct outbox *outbox, const struct outbox_message *message);
+/* Copies the message to the end of the queue. Returns its sequence. */
+uint64_t outbox_push(struct outbox *outbox, const struct outbox_message *message);
 /* The same, ahead of all that has not been sent. */
 void outbox_push_first(struct outbox *outbox, const struct outbox_message *message);
 

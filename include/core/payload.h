@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "buf.h"
+#include "config.h"
 #include "jobs.h"
 
 /* Renders what is published, as CONTRACT-stable JSON. Each appends one JSON object to `out`. Pure.
@@ -23,9 +24,10 @@ void payload_event(struct buf *out, const struct job *job, const char *event_typ
 
 /* <root>/bridge/jobs */
 void payload_counts(struct buf *out, const struct jobs *jobs);
-/* <root>/bridge/info */
-void payload_info(
-    struct buf *out, const char *version, int64_t started_unix_ms, const char *upstream_url);
+/* <root>/bridge/info. prefixes: where discovery of this bridge may stand, for a later run with
+ * other settings; nothing is said of it where there is none. */
+void payload_info(struct buf *out, const char *version, int64_t started_unix_ms,
+    const char *upstream_url, const struct config_list *prefixes);
 /* <root>/bridge/upstream */
 void payload_upstream(
     struct buf *out, const char *state, int64_t since_unix_ms, const char *detail);

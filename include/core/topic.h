@@ -31,6 +31,7 @@ void topic_append_job(struct buf *out, const char *root, const char *id, const c
 enum topic_kind {
     TOPIC_OTHER,
     TOPIC_BRIDGE_STATE,   /* <root>/bridge/state */
+    TOPIC_BRIDGE_INFO,    /* <root>/bridge/info */
     TOPIC_BRIDGE_JOBS,    /* <root>/bridge/jobs */
     TOPIC_JOB_STATE,      /* <root>/jobs/<level>/state */
     TOPIC_BRIDGE_COMMAND, /* <root>/bridge/command/<command> */
@@ -46,6 +47,10 @@ struct topic_parts {
     size_t command_length;
 };
 void topic_parse(struct topic_parts *parts, const char *root, const char *topic, size_t length);
+
+/* True where a client may publish on it: what MQTT 5, section 4.7, allows, and no more levels than
+ * mosquitto takes. */
+bool topic_is_name(const char *topic, size_t length);
 
 /* True where a requester may have answers sent to this Response Topic: a valid topic name outside
  * of `$…`, the discovery prefix, the status topic and `<root>/`, except `<root>/response/…`. */

@@ -31,7 +31,8 @@ for option in "$@"; do
 done
 
 packages_need "${PACKAGES_BUILD[@]}" "${PACKAGES_DEMO[@]}" "${PACKAGES_BENCH[@]}"
-command -v npm >/dev/null || packages_need "${PACKAGES_NODE[@]}"
+mapfile -t node_packages < <(packages_node)
+packages_need "${node_packages[@]}"
 quietly cmake --preset release
 quietly cmake --build --preset release --target bench_tools aiva-mqtt-bridge
 install_peers

@@ -11,10 +11,9 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
 
 from harness.waiting import wait_until  # noqa: E402
 from harness.world import World  # noqa: E402
-from nodered import NodeRed, Notifier, shipped, subscriptions, with_login  # noqa: E402
+from nodered import OTHER_ROOT, NodeRed, Notifier, shipped, subscriptions, with_login  # noqa: E402
 
 RULES = HERE.parents[1] / "config" / "mosquitto-production.acl"
-OTHER_ROOT = "lab/aiva"
 
 
 def pytest_configure(config):

@@ -5,10 +5,9 @@ import json
 import re
 import signal
 
-from conftest import OTHER_ROOT
 from harness.simulator import KEY
 from harness.waiting import wait_until
-from nodered import named, with_setting
+from nodered import OTHER_ROOT, named, with_setting
 
 
 def button(lab, name):

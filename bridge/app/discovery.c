@@ -1,0 +1,540 @@
+/*
+ * Devices in Home Assistant. What is sent when is decided in core: here it is joined with the jobs,
+ * the broker and the clock. Nothing is rendered for an event of the stream: only when the jobs that
+ * are shown, or their names, have changed.
+ */
+#include "discovery.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "announcer.h"
+#include "buf.h"
+#include "config.h"
+#include "entropy.h"
+#include "ha.h"
+#include "haid.h"
+#include "limit.h"
+#include "loop.h"
+#include "mem.h"
+#include "publisher.h"
+#include "shown.h"
+#include "tracker.h"
+#include "version.h"
+
+#define LOG_TAG "discovery"
+#include "log.h"
+
+#define REVIEW_SOON_MS     100
+#define REVIEW_INTERVAL_MS 1000
+/* Home Assistant is busy when it has just started, and other programs answer it too. */
+#define REPEAT_AFTER_MS  1000
+#define REPEAT_SPREAD_MS 2000
+/* When nothing more has come from below an earlier prefix for so long, all has come. */
+#define SILENCE_MS 5000
+
+enum home { HOME_UNKNOWN, HOME_ONLINE, HOME_OFFLINE };
+
+/* A device of this program, but of another root. */
+struct stranger {
+    char *topic, *payload;
+    size_t length;
+    char *bridge; /* the object id of its bridge's device */
+    bool is_ours; /* the bridge's device itself, with our client id */
+};
+
+struct discovery {
+    struct loop *loop;
+    const struct config *config;
+    const struct tracker *tracker;
+    struct publisher *publisher;
+    struct discovery_handler handler;
+    struct job_hidden hidden;
+    struct ha ha;
+    struct announcer *announcer;
+    struct shown *shown;
+    const struct job **chosen; /* scratch, room for max_jobs */
+    uint64_t on_the_way;       /* the sequence of the message that has not ended; 0 for none */
+    enum home home;
+    bool reading; /* there is no connection, or what the broker has is still coming in */
+    bool stopped;
+    struct timer pump_timer, review_timer, silence_timer;
+    int64_t reviewed_ms;
+    struct config_list prefixes; /* the configured one first, where it is on; then earlier ones */
+    bool earlier_read;           /* what stands below the earlier ones is known */
+    struct stranger *strangers;
+    size_t stranger_count;
+    struct json_object object; /* scratch */
+    struct buf topic, payload; /* scratch */
+};
+
+static void pump(void *ctx);
+static void review(void *ctx);
+static void end_silence(void *ctx);
+
+/* ---- Prefixes */
+
+static void add_prefix(struct discovery *discovery, const char *prefix)
+{
+    struct config_list *list = &discovery->prefixes;
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->items[i], prefix) == 0)
+            return;
+    if (list->count >= LIMIT_PREFIXES)
+        return;
+    list->items = xreallocarray(list->items, list->count + 1, sizeof *list->items);
+    list->items[list->count++] = xstrdup(prefix);
+}
+
+/* The first of the earlier ones in the list. */
+static size_t first_earlier(const struct discovery *discovery)
+{
+    return discovery->config->homeassistant.enabled ? 1 : 0;
+}
+
+static bool has_earlier(const struct discovery *discovery)
+{
+    return discovery->prefixes.count > first_earlier(discovery);
+}
+
+static void listen_to_earlier(struct discovery *discovery, bool listen)
+{
+    for (size_t i = first_earlier(discovery); i < discovery->prefixes.count; i++)
+        discovery->handler.on_listen(discovery->handler.ctx, discovery->prefixes.items[i], listen);
+}
+
+/* Forgets them, once nothing is left there. */
+static void finish_earlier(struct discovery *discovery)
+{
+    if (!has_earlier(discovery) || !discovery->earlier_read ||
+        !announcer_is_idle(discovery->announcer))
+        return;
+    while (has_earlier(discovery))
+        free(discovery->prefixes.items[--discovery->prefixes.count]);
+    discovery->handler.on_prefixes(discovery->handler.ctx);
+}
+
+const struct config_list *discovery_prefixes(struct discovery *discovery)
+{
+    return &discovery->prefixes;
+}
+
+void discovery_remember_info(struct discovery *discovery, const char *payload, size_t length)
+{
+    const struct json_member *member = NULL;
+    struct json_array array;
+    struct json_slice element;
+    if (json_object_read(&discovery->object, payload, length) == JSON_OK)
+        member = json_find(&discovery->object, "discovery");
+    if (!member || json_array_begin(&array, member->value.at, member->value.length) != JSON_OK)
+        return;
+    struct buf prefix;
+    buf_init(&prefix, UINT16_MAX);
+    while (json_array_next(&array, &element) == JSON_OK) {
+        buf_reset(&prefix);
+        if (json_decode_string(element, &prefix) && topic_is_name(prefix.data, prefix.length))
+            add_prefix(discovery, prefix.data);
+    }
+    buf_clear(&prefix);
+}
+
+/* ---- Life */
+
+struct discovery *discovery_new(struct loop *loop, const struct config *config,
+    const struct tracker *tracker, struct publisher *publisher,
+    const struct discovery_handler *handler)
+{
+    struct discovery *discovery = xcalloc(1, sizeof *discovery);
+    size_t places = (size_t)config->homeassistant.max_jobs;
+    discovery->loop = loop;
+    discovery->config = config;
+    discovery->tracker = tracker;
+    discovery->publisher = publisher;
+    discovery->handler = *handler;
+    discovery->hidden = (struct job_hidden){config->jobs.hide.items, config->jobs.hide.count};
+    discovery->ha = (struct ha){.root = config->mqtt.topic,
+        .client_id = config->mqtt.client_id,
+        .version = BRIDGE_VERSION,
+        .allow = config->commands.allow,
+        .hidden = &discovery->hidden};
+    discovery->announcer = announcer_new(places);
+    discovery->shown = shown_new(places);
+    discovery->chosen = xcalloc(places, sizeof *discovery->chosen);
+    discovery->reading = true;
+    discovery->reviewed_ms = loop_now(loop) - REVIEW_INTERVAL_MS;
+    timer_init(&discovery->pump_timer, loop, pump, discovery);
+    timer_init(&discovery->review_timer, loop, review, discovery);
+    timer_init(&discovery->silence_timer, loop, end_silence, discovery);
+    buf_init(&discovery->topic, UINT16_MAX);
+    buf_init(&discovery->payload, LIMIT_DISCOVERY);
+    if (config->homeassistant.enabled)
+        add_prefix(discovery, config->homeassistant.prefix);
+    return discovery;
+}
+
+static void drop_strangers(struct discovery *discovery)
+{
+    for (size_t i = 0; i < discovery->stranger_count; i++) {
+        free(discovery->strangers[i].topic);
+        free(discovery->strangers[i].payload);
+        free(discovery->strangers[i].bridge);
+    }
+    free(discovery->strangers);
+    discovery->strangers = NULL;
+    discovery->stranger_count = 0;
+}
+
+void discovery_free(struct discovery *discovery)
+{
+    if (!discovery)
+        return;
+    timer_stop(&discovery->pump_timer);
+    timer_stop(&discovery->review_timer);
+    timer_stop(&discovery->silence_timer);
+    drop_strangers(discovery);
+    for (size_t i = 0; i < discovery->prefixes.count; i++)
+        free(discovery->prefixes.items[i]);
+    free(discovery->prefixes.items);
+    announcer_free(discovery->announcer);
+    shown_free(discovery->shown);
+    free((void *)discovery->chosen);
+    json_object_clear(&discovery->object);
+    buf_clear(&discovery->topic);
+    buf_clear(&discovery->payload);
+    free(discovery);
+}
+
+/* ---- Sending */
+
+static uint64_t send(struct discovery *discovery, const struct announcement *announcement)
+{
+    log_debug("%s: %s", announcement->topic, announcement->length > 0 ? "announced" : "cleared");
+    return publisher_send(
+        discovery->publisher, &(struct outbox_message){.topic = announcement->topic,
+                                  .payload = announcement->payload,
+                                  .payload_length = announcement->length,
+                                  .retain = true,
+                                  .json = announcement->length > 0});
+}
+
+/* Sends what is due; comes again when the next is. Nothing waits in the outbox for a broker that is
+ * not there: it would be sent without a pause between. */
+static void pump(void *ctx)
+{
+    struct discovery *discovery = ctx;
+    struct announcement announcement;
+    int64_t wake_ms;
+    if (discovery->reading || discovery->stopped)
+        return;
+    if (announcer_next(discovery->announcer, loop_now(discovery->loop), &announcement, &wake_ms)) {
+        discovery->on_the_way = send(discovery, &announcement);
+        /* Behind it in the same queue: the device goes before its job's state. */
+        if (announcement.job_id)
+            discovery->handler.on_let_go(discovery->handler.ctx, announcement.job_id);
+    } else if (wake_ms != INT64_MAX) {
+        timer_set(&discovery->pump_timer, wake_ms);
+    }
+}
+
+void discovery_done(struct discovery *discovery, uint64_t sequence)
+{
+    if (sequence != discovery->on_the_way)
+        return;
+    discovery->on_the_way = 0;
+    announcer_done(discovery->announcer, loop_now(discovery->loop), discovery->home == HOME_ONLINE);
+    finish_earlier(discovery);
+    pump(discovery);
+}
+
+/* ---- What is to be shown */
+
+static void name_bridge_topic(struct discovery *discovery)
+{
+    struct buf object_id;
+    buf_init(&object_id, UINT16_MAX);
+    haid_append_bridge(&object_id, discovery->config->mqtt.topic);
+    buf_reset(&discovery->topic);
+    ha_append_topic(&discovery->topic, discovery->config->homeassistant.prefix, object_id.data);
+    buf_clear(&object_id);
+}
+
+static void name_job_topic(struct discovery *discovery, const char *job_id)
+{
+    struct buf object_id;
+    buf_init(&object_id, UINT16_MAX);
+    haid_append_job(&object_id, discovery->config->mqtt.topic, job_id);
+    buf_reset(&discovery->topic);
+    ha_append_topic(&discovery->topic, discovery->config->homeassistant.prefix, object_id.data);
+    buf_clear(&object_id);
+}
+
+/* discovery->topic is to have discovery->payload. */
+static void show(struct discovery *discovery, enum announcer_kind kind, const char *name)
+{
+    if (discovery->topic.failed || discovery->payload.failed) {
+        log_error("%s: the device is too large to be announced", name);
+        return;
+    }
+    announcer_show(discovery->announcer,
+        &(struct announcer_device){discovery->topic.data, kind, name}, discovery->payload.data,
+        discovery->payload.length);
+}
+
+static void show_bridge(struct discovery *discovery)
+{
+    name_bridge_topic(discovery);
+    buf_reset(&discovery->payload);
+    ha_append_bridge(&discovery->payload, &discovery->ha);
+    show(discovery, ANNOUNCER_BRIDGE, "");
+}
+
+static void show_job(struct discovery *discovery, const struct job *job)
+{
+    struct buf name;
+    buf_init(&name, LIMIT_DISCOVERY);
+    ha_append_name(&name, job, discovery->config->homeassistant.device_name, &discovery->object);
+    name_job_topic(discovery, job->id);
+    if (!announcer_keep(discovery->announcer, discovery->topic.data, name.data)) {
+        buf_reset(&discovery->payload);
+        ha_append_job(&discovery->payload, &discovery->ha, job->id, name.data);
+        show(discovery, ANNOUNCER_JOB, name.data);
+    }
+    buf_clear(&name);
+}
+
+static bool is_shown(void *ctx, const struct job *job)
+{
+    struct discovery *discovery = ctx;
+    name_job_topic(discovery, job->id);
+    return announcer_has(discovery->announcer, discovery->topic.data);
+}
+
+/* Until the first list is there, what stands at the broker stays. */
+static void review(void *ctx)
+{
+    struct discovery *discovery = ctx;
+    if (discovery->reading || discovery->stopped || !tracker_has_list(discovery->tracker))
+        return;
+    discovery->reviewed_ms = loop_now(discovery->loop);
+    announcer_review_begin(discovery->announcer);
+    size_t count = shown_choose(
+        discovery->shown, tracker_jobs(discovery->tracker), is_shown, discovery, discovery->chosen);
+    for (size_t i = 0; i < count; i++)
+        show_job(discovery, discovery->chosen[i]);
+    announcer_review_end(discovery->announcer);
+    pump(discovery);
+}
+
+void discovery_jobs_changed(struct discovery *discovery)
+{
+    if (!discovery->config->homeassistant.enabled || discovery->stopped ||
+        timer_is_set(&discovery->review_timer))
+        return;
+    int64_t soon = loop_now(discovery->loop) + REVIEW_SOON_MS;
+    int64_t next = discovery->reviewed_ms + REVIEW_INTERVAL_MS;
+    timer_set(&discovery->review_timer, next > soon ? next : soon);
+}
+
+bool discovery_let_go(struct discovery *discovery, const char *job_id)
+{
+    if (!discovery->config->homeassistant.enabled || discovery->stopped)
+        return false;
+    name_job_topic(discovery, job_id);
+    if (!announcer_remove(discovery->announcer, discovery->topic.data, job_id))
+        return false;
+    timer_set(&discovery->pump_timer, loop_now(discovery->loop));
+    return true;
+}
+
+void discovery_stop(struct discovery *discovery)
+{
+    struct announcement announcement;
+    discovery->stopped = true;
+    timer_stop(&discovery->pump_timer);
+    timer_stop(&discovery->review_timer);
+    timer_stop(&discovery->silence_timer);
+    while (announcer_settle(discovery->announcer, loop_now(discovery->loop), &announcement)) {
+        if (announcement.topic)
+            send(discovery, &announcement);
+        discovery->handler.on_let_go(discovery->handler.ctx, announcement.job_id);
+    }
+}
+
+/* ---- What stands at the broker */
+
+void discovery_link_down(struct discovery *discovery)
+{
+    discovery->home = HOME_UNKNOWN;
+    discovery->reading = true;
+    announcer_read_begin(discovery->announcer);
+    timer_stop(&discovery->pump_timer);
+    timer_stop(&discovery->silence_timer);
+    drop_strangers(discovery);
+}
+
+/* Which of the prefixes the topic is below, and the object id in `object_id`; false where it is no
+ * discovery topic of theirs. */
+static bool parse_topic(const struct discovery *discovery, const struct mqtt_message *message,
+    size_t *prefix, struct buf *object_id)
+{
+    static const char device[] = "/device/", config[] = "/config";
+    for (size_t i = 0; i < discovery->prefixes.count; i++) {
+        size_t head = strlen(discovery->prefixes.items[i]);
+        size_t fixed = head + strlen(device) + strlen(config);
+        if (message->topic_length <= fixed ||
+            memcmp(message->topic, discovery->prefixes.items[i], head) != 0 ||
+            memcmp(message->topic + head, device, strlen(device)) != 0 ||
+            memcmp(message->topic + message->topic_length - strlen(config), config,
+                strlen(config)) != 0)
+            continue;
+        buf_append(
+            object_id, message->topic + head + strlen(device), message->topic_length - fixed);
+        *prefix = i;
+        return true;
+    }
+    return false;
+}
+
+/* A bridge of this program with another root, or a job of one: it is ours only if the bridge's
+ * device says so, which may be yet to come. */
+static void note_stranger(struct discovery *discovery, const char *object_id,
+    const struct ha_found *found, const struct mqtt_message *message)
+{
+    bool is_bridge = found->via_device[0] == '\0';
+    struct stranger stranger = {
+        .topic = xmemdup0(message->topic, message->topic_length),
+        .payload = xmemdup0(message->payload, message->payload_length),
+        .length = message->payload_length,
+        .bridge = xstrdup(is_bridge ? object_id : found->via_device),
+        .is_ours = is_bridge && strcmp(found->serial, discovery->config->mqtt.client_id) == 0,
+    };
+    discovery->strangers = xreallocarray(
+        discovery->strangers, discovery->stranger_count + 1, sizeof *discovery->strangers);
+    discovery->strangers[discovery->stranger_count++] = stranger;
+}
+
+static bool is_of_ours(const struct discovery *discovery, const struct stranger *stranger)
+{
+    for (size_t i = 0; i < discovery->stranger_count; i++)
+        if (discovery->strangers[i].is_ours &&
+            strcmp(discovery->strangers[i].bridge, stranger->bridge) == 0)
+            return true;
+    return false;
+}
+
+/* What this bridge announced under another root goes; what others did stays. */
+static void judge_strangers(struct discovery *discovery)
+{
+    for (size_t i = 0; i < discovery->stranger_count; i++) {
+        const struct stranger *stranger = &discovery->strangers[i];
+        if (!is_of_ours(discovery, stranger))
+            continue;
+        log_info("%s is left from another mqtt.topic: it is cleared", stranger->topic);
+        bool is_bridge = stranger->is_ours;
+        announcer_found(discovery->announcer, stranger->topic,
+            is_bridge ? ANNOUNCER_BRIDGE : ANNOUNCER_JOB, stranger->payload, stranger->length,
+            loop_now(discovery->loop));
+        announcer_hide(discovery->announcer, stranger->topic);
+    }
+    drop_strangers(discovery);
+}
+
+static void note_own(
+    struct discovery *discovery, enum haid haid, bool earlier, const struct mqtt_message *message)
+{
+    buf_reset(&discovery->topic);
+    buf_append(&discovery->topic, message->topic, message->topic_length);
+    announcer_found(discovery->announcer, discovery->topic.data,
+        haid == HAID_BRIDGE ? ANNOUNCER_BRIDGE : ANNOUNCER_JOB, message->payload,
+        message->payload_length, loop_now(discovery->loop));
+    if (!earlier)
+        return;
+    log_info("%s is left from an earlier run: it is cleared", discovery->topic.data);
+    announcer_hide(discovery->announcer, discovery->topic.data);
+}
+
+static void receive_device(struct discovery *discovery, const char *object_id, bool earlier,
+    const struct mqtt_message *message)
+{
+    struct ha_found found = {0};
+    if (!message->retained || message->payload_length == 0 ||
+        !ha_found_read(&found, message->payload, message->payload_length))
+        return;
+    if (strcmp(found.origin, HA_ORIGIN) == 0) {
+        enum haid haid = haid_recognise(discovery->config->mqtt.topic, object_id);
+        if (haid != HAID_OTHER)
+            note_own(discovery, haid, earlier, message);
+        else
+            note_stranger(discovery, object_id, &found, message);
+    }
+    ha_found_clear(&found);
+}
+
+void discovery_remembered_all(struct discovery *discovery)
+{
+    discovery->reading = false;
+    announcer_read_end(discovery->announcer);
+    judge_strangers(discovery);
+    if (has_earlier(discovery) && !discovery->stopped) {
+        listen_to_earlier(discovery, true);
+        timer_set(&discovery->silence_timer, loop_now(discovery->loop) + SILENCE_MS);
+    }
+    if (discovery->config->homeassistant.enabled)
+        show_bridge(discovery);
+    discovery_jobs_changed(discovery);
+    pump(discovery);
+}
+
+static void end_silence(void *ctx)
+{
+    struct discovery *discovery = ctx;
+    listen_to_earlier(discovery, false);
+    judge_strangers(discovery);
+    discovery->earlier_read = true;
+    finish_earlier(discovery);
+    pump(discovery);
+}
+
+/* ---- Home Assistant's start */
+
+static bool says(const struct mqtt_message *message, const char *word)
+{
+    return message->payload_length == strlen(word) &&
+           memcmp(message->payload, word, message->payload_length) == 0;
+}
+
+/* Retained, it tells of a start that was before ours: the configurations are retained too. */
+static void hear_home(struct discovery *discovery, const struct mqtt_message *message)
+{
+    if (says(message, "offline"))
+        discovery->home = HOME_OFFLINE;
+    if (!says(message, "online"))
+        return;
+    discovery->home = HOME_ONLINE;
+    if (message->retained)
+        return;
+    log_info("Home Assistant has started: all devices are announced again");
+    int64_t delay = REPEAT_AFTER_MS + (int64_t)(entropy_u64() % REPEAT_SPREAD_MS);
+    announcer_repeat(discovery->announcer, loop_now(discovery->loop) + delay);
+    pump(discovery);
+}
+
+void discovery_receive(struct discovery *discovery, const struct mqtt_message *message)
+{
+    const char *status = discovery->config->homeassistant.status_topic;
+    struct buf object_id;
+    size_t prefix;
+    if (message->topic_length == strlen(status) &&
+        memcmp(message->topic, status, message->topic_length) == 0) {
+        hear_home(discovery, message);
+        return;
+    }
+    buf_init(&object_id, UINT16_MAX);
+    if (parse_topic(discovery, message, &prefix, &object_id)) {
+        bool earlier = prefix >= first_earlier(discovery);
+        receive_device(discovery, object_id.data, earlier, message);
+        if (earlier && timer_is_set(&discovery->silence_timer))
+            timer_set(&discovery->silence_timer, loop_now(discovery->loop) + SILENCE_MS);
+    }
+    buf_clear(&object_id);
+}

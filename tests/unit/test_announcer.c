@@ -1,0 +1,528 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "announcer.h"
+
+struct fixture {
+    struct announcer *announcer;
+    struct announcement sent;
+    int64_t now_ms;
+    int64_t wake_ms;
+    bool seen; /* Home Assistant is there */
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    if (!f)
+        return -1;
+    f->announcer = announcer_new(3);
+    f->now_ms = 1000000;
+    f->seen = true;
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    announcer_free(f->announcer);
+    free(f);
+    return 0;
+}
+
+static void show(struct fixture *f, const char *topic, const char *payload)
+{
+    enum announcer_kind kind = strncmp(topic, "bridge", 6) == 0 ? ANNOUNCER_BRIDGE : ANNOUNCER_JOB;
+    announcer_show(
+        f->announcer, &(struct announcer_device){topic, kind, payload}, payload, strlen(payload));
+}
+
+static void found(struct fixture *f, const char *topic, const char *payload)
+{
+    enum announcer_kind kind = strncmp(topic, "bridge", 6) == 0 ? ANNOUNCER_BRIDGE : ANNOUNCER_JOB;
+    announcer_found(f->announcer, topic, kind, payload, strlen(payload), f->now_ms);
+}
+
+/* The next message is this one; it stays on the way. */
+static void assert_next(struct fixture *f, const char *topic, const char *payload)
+{
+    assert_true(announcer_next(f->announcer, f->now_ms, &f->sent, &f->wake_ms));
+    assert_string_equal(f->sent.topic, topic);
+    assert_int_equal(f->sent.length, strlen(payload));
+    assert_string_equal(f->sent.payload, payload);
+}
+
+static void done(struct fixture *f)
+{
+    announcer_done(f->announcer, f->now_ms, f->seen);
+}
+
+/* The same, acknowledged at once; then the pace is waited for. */
+static void assert_sent(struct fixture *f, const char *topic, const char *payload)
+{
+    assert_next(f, topic, payload);
+    done(f);
+    f->now_ms += ANNOUNCER_PACE_MS;
+}
+
+/* Nothing now; the next in so many milliseconds, or -1: until something changes. */
+static void assert_nothing(struct fixture *f, int64_t in_ms)
+{
+    assert_false(announcer_next(f->announcer, f->now_ms, &f->sent, &f->wake_ms));
+    assert_int_equal(f->wake_ms, in_ms < 0 ? INT64_MAX : f->now_ms + in_ms);
+}
+
+/* A device that has been there for long. */
+static void standing(struct fixture *f, const char *topic, const char *payload)
+{
+    show(f, topic, payload);
+    assert_sent(f, topic, payload);
+    f->now_ms += ANNOUNCER_SPACING_MS;
+}
+
+static void test_announcer_sends_what_is_new_and_nothing_twice(void **state)
+{
+    struct fixture *f = *state;
+    assert_nothing(f, -1);
+    assert_true(announcer_is_idle(f->announcer));
+    show(f, "a", "1");
+    assert_false(announcer_is_idle(f->announcer));
+    assert_next(f, "a", "1");
+    assert_false(announcer_is_idle(f->announcer));
+    done(f);
+    assert_true(announcer_is_idle(f->announcer));
+    show(f, "a", "1");
+    f->now_ms += 2 * ANNOUNCER_SPACING_MS;
+    assert_nothing(f, -1);
+}
+
+static void test_announcer_spaces_messages_about_one_device_and_sends_the_latest(void **state)
+{
+    struct fixture *f = *state;
+    show(f, "a", "1");
+    assert_next(f, "a", "1");
+    f->now_ms += 700;
+    done(f);
+    show(f, "a", "2");
+    assert_nothing(f, ANNOUNCER_SPACING_MS);
+    f->now_ms += ANNOUNCER_SPACING_MS - 1;
+    show(f, "a", "3");
+    assert_nothing(f, 1);
+    f->now_ms++;
+    assert_sent(f, "a", "3");
+    /* There and back before anything was sent: said once more, which does no harm. */
+    show(f, "a", "4");
+    show(f, "a", "3");
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    assert_sent(f, "a", "3");
+}
+
+static void test_announcer_one_is_on_the_way_and_ten_a_second(void **state)
+{
+    struct fixture *f = *state;
+    show(f, "a", "1");
+    show(f, "b", "1");
+    assert_next(f, "a", "1");
+    f->now_ms += ANNOUNCER_PACE_MS;
+    assert_nothing(f, -1);
+    done(f);
+    assert_next(f, "b", "1");
+    done(f);
+    show(f, "c", "1");
+    assert_nothing(f, ANNOUNCER_PACE_MS);
+}
+
+static void test_announcer_changed_on_the_way_is_sent_again(void **state)
+{
+    struct fixture *f = *state;
+    show(f, "a", "1");
+    assert_next(f, "a", "1");
+    show(f, "a", "2");
+    done(f);
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    assert_sent(f, "a", "2");
+    assert_nothing(f, -1);
+}
+
+static void test_announcer_hides_after_the_spacing_only(void **state)
+{
+    struct fixture *f = *state;
+    show(f, "a", "1");
+    assert_next(f, "a", "1");
+    done(f);
+    announcer_hide(f->announcer, "a");
+    assert_false(announcer_has(f->announcer, "a"));
+    assert_nothing(f, ANNOUNCER_SPACING_MS);
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    assert_next(f, "a", "");
+    /* Shown again: what was said last still has to be digested. */
+    show(f, "a", "1");
+    done(f);
+    assert_nothing(f, ANNOUNCER_SPACING_MS);
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    assert_sent(f, "a", "1");
+}
+
+static void test_announcer_clears_nothing_that_was_never_sent(void **state)
+{
+    struct fixture *f = *state;
+    show(f, "a", "1");
+    announcer_hide(f->announcer, "a");
+    announcer_hide(f->announcer, "b");
+    assert_false(announcer_remove(f->announcer, "a", "job"));
+    assert_false(announcer_remove(f->announcer, "c", "job"));
+    assert_nothing(f, -1);
+}
+
+static void test_announcer_a_job_that_is_gone_goes_first_and_says_so(void **state)
+{
+    struct fixture *f = *state;
+    standing(f, "a", "1");
+    standing(f, "b", "1");
+    show(f, "new", "1");
+    announcer_hide(f->announcer, "a");
+    assert_true(announcer_remove(f->announcer, "b", "job b"));
+    assert_next(f, "b", "");
+    assert_string_equal(f->sent.job_id, "job b");
+    done(f);
+    f->now_ms += ANNOUNCER_PACE_MS;
+    assert_next(f, "a", "");
+    assert_null(f->sent.job_id);
+    done(f);
+    f->now_ms += ANNOUNCER_PACE_MS;
+    assert_sent(f, "new", "1");
+}
+
+static void test_announcer_a_job_that_comes_back_is_waited_for_no_more(void **state)
+{
+    struct fixture *f = *state;
+    show(f, "a", "1");
+    assert_next(f, "a", "1");
+    assert_true(announcer_remove(f->announcer, "a", "job a"));
+    show(f, "a", "1");
+    done(f);
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    assert_nothing(f, -1);
+    assert_false(announcer_settle(f->announcer, f->now_ms, &f->sent));
+}
+
+static void test_announcer_the_bridge_comes_first_and_goes_last(void **state)
+{
+    struct fixture *f = *state;
+    show(f, "a", "1");
+    show(f, "bridge", "1");
+    assert_sent(f, "bridge", "1");
+    assert_sent(f, "a", "1");
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    announcer_hide(f->announcer, "bridge");
+    announcer_hide(f->announcer, "a");
+    assert_sent(f, "a", "");
+    assert_sent(f, "bridge", "");
+}
+
+static void test_announcer_a_review_hides_what_it_does_not_keep(void **state)
+{
+    struct fixture *f = *state;
+    standing(f, "bridge", "1");
+    standing(f, "a", "1");
+    standing(f, "b", "1");
+    standing(f, "c", "1");
+    announcer_review_begin(f->announcer);
+    assert_true(announcer_keep(f->announcer, "a", "1"));
+    assert_false(announcer_keep(f->announcer, "b", "2"));
+    show(f, "b", "2");
+    assert_false(announcer_keep(f->announcer, "d", "1"));
+    show(f, "d", "1");
+    announcer_review_end(f->announcer);
+    assert_sent(f, "c", "");
+    assert_sent(f, "b", "2");
+    assert_sent(f, "d", "1");
+    assert_nothing(f, -1);
+}
+
+/* ---- What stands at the broker */
+
+static void test_announcer_found_as_wanted_is_not_sent(void **state)
+{
+    struct fixture *f = *state;
+    found(f, "a", "1");
+    found(f, "b", "1");
+    found(f, "c", "1");
+    announcer_read_end(f->announcer);
+    assert_true(announcer_has(f->announcer, "a"));
+    assert_nothing(f, -1);
+    assert_true(announcer_is_idle(f->announcer));
+    show(f, "a", "1");
+    show(f, "b", "2");
+    announcer_review_begin(f->announcer);
+    assert_true(announcer_keep(f->announcer, "a", "1") && announcer_keep(f->announcer, "b", "2"));
+    announcer_review_end(f->announcer);
+    /* Home Assistant may just be reading the same. */
+    assert_nothing(f, ANNOUNCER_SPACING_MS);
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    assert_sent(f, "c", "");
+    assert_sent(f, "b", "2");
+    assert_nothing(f, -1);
+}
+
+static void test_announcer_sends_again_what_the_broker_has_lost(void **state)
+{
+    struct fixture *f = *state;
+    standing(f, "a", "1");
+    standing(f, "b", "1");
+    standing(f, "c", "1");
+    announcer_read_begin(f->announcer);
+    found(f, "a", "1");
+    announcer_hide(f->announcer, "c");
+    announcer_read_end(f->announcer);
+    /* "c" is cleared all the same: Home Assistant has not lost it. */
+    assert_sent(f, "c", "");
+    assert_sent(f, "b", "1");
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    assert_nothing(f, -1);
+}
+
+static void test_announcer_mends_what_the_broker_has_of_before(void **state)
+{
+    struct fixture *f = *state;
+    standing(f, "a", "1");
+    show(f, "a", "2");
+    assert_sent(f, "a", "2");
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    announcer_read_begin(f->announcer);
+    found(f, "a", "1");
+    found(f, "b", "1");
+    announcer_read_end(f->announcer);
+    announcer_hide(f->announcer, "b");
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    assert_sent(f, "b", "");
+    assert_sent(f, "a", "2");
+}
+
+static void test_announcer_what_is_on_the_way_is_newer_than_what_is_found(void **state)
+{
+    struct fixture *f = *state;
+    standing(f, "a", "1");
+    show(f, "a", "2");
+    assert_next(f, "a", "2");
+    announcer_read_begin(f->announcer);
+    found(f, "a", "1");
+    announcer_read_end(f->announcer);
+    done(f);
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    assert_nothing(f, -1);
+    show(f, "b", "1");
+    assert_next(f, "b", "1");
+    announcer_read_begin(f->announcer);
+    done(f);
+    announcer_read_end(f->announcer);
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    assert_sent(f, "a", "2");
+    assert_nothing(f, -1);
+}
+
+/* ---- Home Assistant comes and goes */
+
+static void test_announcer_repeats_everything_from_the_given_time_on(void **state)
+{
+    struct fixture *f = *state;
+    standing(f, "a", "1");
+    standing(f, "bridge", "1");
+    announcer_repeat(f->announcer, f->now_ms + 2000);
+    assert_nothing(f, 2000);
+    f->now_ms += 2000;
+    assert_sent(f, "bridge", "1");
+    assert_sent(f, "a", "1");
+    assert_nothing(f, -1);
+}
+
+static void test_announcer_repeats_no_earlier_than_the_spacing(void **state)
+{
+    struct fixture *f = *state;
+    show(f, "a", "1");
+    assert_next(f, "a", "1");
+    done(f);
+    announcer_repeat(f->announcer, f->now_ms + 1);
+    assert_nothing(f, ANNOUNCER_SPACING_MS);
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    assert_sent(f, "a", "1");
+}
+
+static void test_announcer_makes_removals_again_that_nobody_saw(void **state)
+{
+    struct fixture *f = *state;
+    standing(f, "a", "1");
+    standing(f, "b", "1");
+    announcer_hide(f->announcer, "b");
+    assert_sent(f, "b", "");
+    f->seen = false;
+    announcer_hide(f->announcer, "a");
+    assert_sent(f, "a", "");
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    assert_nothing(f, -1);
+    announcer_repeat(f->announcer, f->now_ms);
+    f->seen = true;
+    assert_sent(f, "a", "1");
+    assert_nothing(f, ANNOUNCER_SPACING_MS - ANNOUNCER_PACE_MS);
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    assert_sent(f, "a", "");
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    announcer_repeat(f->announcer, f->now_ms);
+    assert_nothing(f, -1);
+}
+
+static void test_announcer_an_unseen_removal_is_forgotten_when_the_device_is_back(void **state)
+{
+    struct fixture *f = *state;
+    standing(f, "a", "1");
+    f->seen = false;
+    announcer_hide(f->announcer, "a");
+    assert_sent(f, "a", "");
+    show(f, "a", "2");
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    assert_sent(f, "a", "2");
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    announcer_repeat(f->announcer, f->now_ms);
+    assert_sent(f, "a", "2");
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    assert_nothing(f, -1);
+}
+
+static void test_announcer_remembers_the_last_unseen_removals(void **state)
+{
+    struct fixture *f = *state;
+    f->seen = false;
+    for (const char *topic = "a\0b\0c\0d\0e\0"; *topic != '\0'; topic += 2) {
+        standing(f, topic, "1");
+        announcer_hide(f->announcer, topic);
+        assert_sent(f, topic, "");
+    }
+    announcer_repeat(f->announcer, f->now_ms);
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    assert_sent(f, "c", "1");
+    assert_sent(f, "d", "1");
+    assert_sent(f, "e", "1");
+    assert_nothing(f, ANNOUNCER_SPACING_MS - 3 * ANNOUNCER_PACE_MS);
+}
+
+/* ---- The end */
+
+static void test_announcer_settles_with_everyone_who_waits(void **state)
+{
+    struct fixture *f = *state;
+    standing(f, "a", "1");
+    standing(f, "b", "1");
+    standing(f, "c", "1");
+    show(f, "b", "2");
+    assert_sent(f, "b", "2");
+    assert_true(announcer_remove(f->announcer, "a", "job a"));
+    assert_true(announcer_remove(f->announcer, "b", "job b"));
+    show(f, "d", "1");
+    assert_true(announcer_settle(f->announcer, f->now_ms, &f->sent));
+    assert_string_equal(f->sent.topic, "a");
+    assert_int_equal(f->sent.length, 0);
+    assert_string_equal(f->sent.job_id, "job a");
+    /* Too short a time after the last message about it. */
+    assert_true(announcer_settle(f->announcer, f->now_ms, &f->sent));
+    assert_null(f->sent.topic);
+    assert_string_equal(f->sent.job_id, "job b");
+    assert_false(announcer_settle(f->announcer, f->now_ms, &f->sent));
+}
+
+/* ---- All of it, by chance: the rules hold, and in the end all stands as it should. */
+
+#define TOPICS 6
+
+static void test_announcer_random_walk_keeps_the_rules(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const topics[TOPICS] = {"bridge", "a", "b", "c", "d", "e"};
+    static const char *const payloads[] = {"1", "2", "3"};
+    const char *broker[TOPICS] = {0}, *wanted[TOPICS] = {0};
+    int64_t last_ms[TOPICS], any_ms = INT64_MIN / 2;
+    size_t way = TOPICS;
+    unsigned random = 99;
+    for (size_t i = 0; i < TOPICS; i++)
+        last_ms[i] = INT64_MIN / 2;
+    for (int step = 0; step < 40000; step++) {
+        bool calm = step > 39000;
+        random = random * 1103515245u + 12345u;
+        size_t i = (random >> 8) % TOPICS;
+        unsigned what = calm ? 9 : (random >> 16) % 10;
+        f->now_ms += (random >> 20) % (calm ? 2000 : 300);
+        if (what < 2) {
+            wanted[i] = payloads[(random >> 12) % 3];
+            show(f, topics[i], wanted[i]);
+        } else if (what == 2) {
+            wanted[i] = NULL;
+            announcer_hide(f->announcer, topics[i]);
+        } else if (what == 3 && (random >> 12) % 20 == 0) {
+            /* The broker lost one topic, and the connection was lost with it. */
+            if (way != i)
+                broker[i] = NULL;
+            announcer_read_begin(f->announcer);
+            for (size_t j = 0; j < TOPICS; j++)
+                if (broker[j])
+                    found(f, topics[j], broker[j]);
+            announcer_read_end(f->announcer);
+        } else if (what == 4 && (random >> 12) % 20 == 0) {
+            announcer_repeat(f->announcer, f->now_ms + 1000);
+        } else if (way < TOPICS) {
+            announcer_done(f->announcer, f->now_ms, (random >> 12) % 2 == 0 || calm);
+            last_ms[way] = f->now_ms;
+            way = TOPICS;
+        } else if (announcer_next(f->announcer, f->now_ms, &f->sent, &f->wake_ms)) {
+            for (way = 0; strcmp(topics[way], f->sent.topic) != 0;)
+                way++;
+            assert_true(f->now_ms - last_ms[way] >= ANNOUNCER_SPACING_MS);
+            assert_true(f->now_ms - any_ms >= ANNOUNCER_PACE_MS);
+            any_ms = f->now_ms;
+            broker[way] = NULL;
+            for (size_t j = 0; j < 3; j++)
+                if (f->sent.length > 0 && strcmp(payloads[j], f->sent.payload) == 0)
+                    broker[way] = payloads[j];
+        } else {
+            assert_true(f->wake_ms > f->now_ms);
+        }
+    }
+    assert_true(announcer_is_idle(f->announcer));
+    for (size_t i = 0; i < TOPICS; i++)
+        assert_ptr_equal(broker[i], wanted[i]);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(test_announcer_##name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(sends_what_is_new_and_nothing_twice),
+        TEST(spaces_messages_about_one_device_and_sends_the_latest),
+        TEST(one_is_on_the_way_and_ten_a_second),
+        TEST(changed_on_the_way_is_sent_again),
+        TEST(hides_after_the_spacing_only),
+        TEST(clears_nothing_that_was_never_sent),
+        TEST(a_job_that_is_gone_goes_first_and_says_so),
+        TEST(a_job_that_comes_back_is_waited_for_no_more),
+        TEST(the_bridge_comes_first_and_goes_last),
+        TEST(a_review_hides_what_it_does_not_keep),
+        TEST(found_as_wanted_is_not_sent),
+        TEST(sends_again_what_the_broker_has_lost),
+        TEST(mends_what_the_broker_has_of_before),
+        TEST(what_is_on_the_way_is_newer_than_what_is_found),
+        TEST(repeats_everything_from_the_given_time_on),
+        TEST(repeats_no_earlier_than_the_spacing),
+        TEST(makes_removals_again_that_nobody_saw),
+        TEST(an_unseen_removal_is_forgotten_when_the_device_is_back),
+        TEST(remembers_the_last_unseen_removals),
+        TEST(settles_with_everyone_who_waits),
+        TEST(random_walk_keeps_the_rules),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
