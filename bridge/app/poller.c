@@ -438,8 +438,10 @@ static void plan_next_round(struct poller *poller)
         poller->wanted_gap_ms *= 2;
     if (poller->mode == POLLER_ALONE)
         plan_round(poller, 0);
-    else if (poller->failed.count > 0)
+    if (poller->mode == POLLER_BESIDE_STREAM && poller->failed.count > 0) {
+        poller->backoff.floor_ms = 0;
         plan_round(poller, backoff_next(&poller->backoff, entropy_u64()));
+    }
 }
 
 static void start_calls(struct poller *poller)
