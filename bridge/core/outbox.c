@@ -117,7 +117,7 @@ static struct item *new_item(struct outbox *outbox, const struct outbox_message 
     memcpy(topic, message->topic, topic_size);
     if (message->payload_length > 0)
         memcpy(payload, message->payload, message->payload_length);
-    if (message->correlation_length > 0)
+    if (message->correlation && message->correlation_length > 0)
         memcpy(correlation, message->correlation, message->correlation_length);
     payload[message->payload_length] = '\0';
     return item;
