@@ -27,8 +27,8 @@
 #include "log.h"
 
 /* The contract allows five seconds for the whole stop: what waits gets most of it. */
-#define DRAIN_MS   4000
-#define GOODBYE_MS 700
+#define DRAIN_MS   3600
+#define GOODBYE_MS 600
 
 enum phase {
     PHASE_RUNNING,

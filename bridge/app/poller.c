@@ -61,6 +61,7 @@ struct poller {
     bool list_adds_only;   /* of the request under way */
     int64_t not_before_ms; /* no list earlier, whatever makes one desirable */
     int64_t peace_ms;      /* nothing at all earlier: AIVA has asked for that, or refused the key */
+    bool key_refused;      /* which of the two it was */
     int64_t wanted_gap_ms; /* between lists that 404s have made desirable */
     bool list_again;       /* the one under way may be older than what it is wanted for */
     struct timer details_timer;
@@ -156,8 +157,10 @@ static int64_t back_off(struct poller *poller, const struct http_answer *answer)
         wait = UNAUTHORIZED_WAIT_MS;
     poller->not_before_ms = loop_now(poller->loop) + wait;
     if ((is_unauthorized(answer) || asks_for_peace(answer)) &&
-        poller->peace_ms < poller->not_before_ms)
+        poller->peace_ms < poller->not_before_ms) {
         poller->peace_ms = poller->not_before_ms;
+        poller->key_refused = is_unauthorized(answer);
+    }
     return wait;
 }
 
@@ -193,6 +196,7 @@ static void list_answered(void *ctx, const struct http_answer *answer)
         return;
     }
     backoff_reset(&poller->backoff);
+    poller->key_refused = false;
     poller->not_before_ms = poller->peace_ms;
     if (!poller->list_adds_only)
         plan_list(poller, poller->mode == POLLER_ALONE ? poller->list_ms : poller->resync_ms);
@@ -258,6 +262,7 @@ static void fire_details(void *ctx)
 void poller_forget_waits(struct poller *poller)
 {
     poller->peace_ms = 0;
+    poller->key_refused = false;
     poller->not_before_ms = 0;
     backoff_reset(&poller->backoff);
 }
@@ -438,8 +443,10 @@ static void plan_next_round(struct poller *poller)
         poller->wanted_gap_ms *= 2;
     if (poller->mode == POLLER_ALONE)
         plan_round(poller, 0);
-    else if (poller->failed.count > 0)
+    if (poller->mode == POLLER_BESIDE_STREAM && poller->failed.count > 0) {
+        poller->backoff.floor_ms = 0;
         plan_round(poller, backoff_next(&poller->backoff, entropy_u64()));
+    }
 }
 
 static void start_calls(struct poller *poller)
@@ -492,6 +499,19 @@ static void fire_round(void *ctx)
     begin_round(poller);
 }
 
+/* Otherwise a new stream would look as if all were well. */
+static void say_peace(struct poller *poller)
+{
+    int64_t left = poller->peace_ms - loop_now(poller->loop);
+    char text[80];
+    if (left <= 0)
+        return;
+    snprintf(text, sizeof text, "GET /jobs is put off for %.1f s%s", (double)left / 1000,
+        poller->key_refused ? "" : ": AIVA has asked for that");
+    poller->handler.on_outcome(
+        poller->handler.ctx, poller->key_refused ? POLLER_UNAUTHORIZED : POLLER_FAILED, text);
+}
+
 void poller_set_mode(struct poller *poller, enum poller_mode mode)
 {
     if (mode == poller->mode && mode != POLLER_BESIDE_STREAM)
@@ -499,6 +519,11 @@ void poller_set_mode(struct poller *poller, enum poller_mode mode)
     end_all(poller);
     poller->mode = mode;
     poller->round_started_ms = 0;
-    if (mode != POLLER_OFF)
-        fire_list(poller);
+    /* The stream has just been had with that key. */
+    if (mode == POLLER_BESIDE_STREAM && poller->key_refused)
+        poller_forget_waits(poller);
+    if (mode == POLLER_OFF)
+        return;
+    say_peace(poller);
+    fire_list(poller);
 }

@@ -72,12 +72,12 @@ struct publisher {
     int64_t again_wait_ms;
     struct timer overdue;
     int64_t overdue_wait_ms;
-    bool own_refused[PUBLISHER_TOPICS];
-    bool acknowledged; /* something, on this connection */
-    bool proven;       /* the same of the connection before */
-    bool stopping;
-    unsigned quick_losses;              /* in a row */
     size_t suspects;                    /* how many messages are still to be sent one at a time */
+    unsigned quick_losses;              /* in a row */
+    bool own_refused[PUBLISHER_TOPICS]; /* to be said again */
+    bool acknowledged;                  /* something, on this connection */
+    bool proven;                        /* the same of the connection before */
+    bool stopping;
     int64_t acknowledged_ms;            /* the last time */
     uint64_t convicted[CONVICTED_KEPT]; /* fingerprints, a ring */
     size_t convicted_count;             /* ever */

@@ -117,7 +117,7 @@ static struct item *new_item(struct outbox *outbox, const struct outbox_message 
     memcpy(topic, message->topic, topic_size);
     if (message->payload_length > 0)
         memcpy(payload, message->payload, message->payload_length);
-    if (message->correlation_length > 0)
+    if (message->correlation && message->correlation_length > 0)
         memcpy(correlation, message->correlation, message->correlation_length);
     payload[message->payload_length] = '\0';
     return item;
@@ -161,9 +161,10 @@ static void insert(struct outbox *outbox, const struct outbox_message *message, 
     outbox->bytes += item->size;
 }
 
-void outbox_push(struct outbox *outbox, const struct outbox_message *message)
+uint64_t outbox_push(struct outbox *outbox, const struct outbox_message *message)
 {
     insert(outbox, message, false);
+    return outbox->last_sequence;
 }
 
 void outbox_push_first(struct outbox *outbox, const struct outbox_message *message)

@@ -276,12 +276,26 @@ def test_a_refused_list_holds_up_everything(world):
     lists = world.simulator.requests("list")
     wait_until(lambda: world.simulator.requests("list") > lists, "the refused list")
     streams = world.simulator.requests("stream")
+    since = world.recorder.mark()
     world.simulator.cut()
     wait_streams(world, streams + 1)
+    world.recorder.wait_for(lambda message: message.topic == of_bridge("upstream")
+                            and "GET /jobs is put off" in message.json["detail"], since=since)
     refused, after = asked_after(world, "list", lists)
     assert after - refused >= 5900
     assert not [line for line in world.simulator.stats()["log"]
                 if line["kind"] == "status" and refused + 100 < line["at_ms"] < refused + 5900]
+
+
+def test_a_stream_ends_the_wait_after_a_refused_key(world):
+    """It could not be had with a bad key. So the list that follows from it is not put off."""
+    world.start([job("one", "queued")], {"aiva.resync_interval_s": 1})
+    world.simulator.fault("list", status=401)
+    refused = world.wait_upstream("unauthorized")
+    world.simulator.set_job("one", quiet=True, status="completed")
+    world.simulator.cut()
+    world.wait_upstream("streaming", refused.position)
+    world.wait_event("one", refused.position, event_type="completed")
 
 
 def test_a_failed_status_call_is_made_again(world):
