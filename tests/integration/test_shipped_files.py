@@ -1,17 +1,22 @@
 """The files in config/ and docker-compose.yml do what they and README.md say."""
 
+import os
 import pathlib
 import re
+import shutil
 import subprocess
 
 import pytest
 import yaml
 from harness.broker import MOSQUITTO, Broker, publish_as
+from harness.certificates import TlsFront, self_signed
 from harness.process import Program, accepts, environment, free_port
+from harness.simulator import KEY
 from harness.waiting import wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "config"
+PLAIN = pathlib.Path(os.environ.get("BRIDGE", "")).parent / "tests" / "plain_bridge"
 USERS = ("bridge", "dashboard", "operator", "homeassistant")
 
 
@@ -118,6 +123,46 @@ def test_other_brokers_start(tmp_path, name):
         assert publish_as(port, "anyone", "aiva/anything")
     finally:
         broker.end()
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
+def test_the_unit_is_a_tight_sandbox():
+    """2.0 or better of systemd's own judgement, where 10 is no protection at all."""
+    rated = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=20",
+         CONFIG / "aiva-mqtt-bridge.service"], capture_output=True, text=True, check=False)
+    assert rated.returncode == 0, rated.stdout + rated.stderr
+    assert "Overall exposure level" in rated.stdout
+
+
+def test_images_hold_the_program_and_nothing_else():
+    """No base image, no shell, no root."""
+    stages = re.split(r"^FROM (?=\S+ AS \S+$)", (ROOT / "Dockerfile").read_text(), flags=re.M)[1:]
+    shipped = [stage for stage in stages if not stage.startswith("debian:bookworm-slim AS build")]
+    assert len(shipped) == 2
+    for stage in shipped:
+        assert stage.startswith("scratch AS ")
+        assert "\nUSER 10001:10001\n" in stage and "\nRUN " not in stage
+        assert re.search(r'^ENTRYPOINT \["/usr/local/bin/', stage, re.M)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not PLAIN.exists(), reason="only root may chroot")
+def test_an_image_has_all_that_the_bridge_needs(world, tmp_path):
+    """Its files alone are enough for --check, with names and TLS."""
+    root = tmp_path / "root"
+    subprocess.run([ROOT / "cmake/rootfs.sh", PLAIN, root], check=True)
+    shutil.copy("/etc/hosts", root / "etc")  # the engine gives every container one
+    assert not list(root.rglob("*sh")) and not list(root.rglob("busybox"))
+    run = ["/usr/sbin/chroot", "--userspec=10001:10001", root, f"/usr/local/bin/{PLAIN.name}", "--check"]
+    settings = {"AIVA_URL": world.simulator.url, "AIVA_API_KEY": KEY,
+                "MQTT_URL": world.broker.url.replace("127.0.0.1", "localhost")}
+    done = subprocess.run(run, env=settings, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    front = TlsFront(world.simulator.port, *self_signed(tmp_path, "nobody"))
+    settings["AIVA_URL"] = f"https://127.0.0.1:{front.port}"
+    done = subprocess.run(run, env=settings, capture_output=True, text=True, check=False)
+    front.close()
+    assert done.returncode == 3 and "self-signed certificate" in done.stderr
 
 
 def test_containers_are_hardened():
