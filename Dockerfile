@@ -1,4 +1,5 @@
-# Three images from one file: bridge (the default, the last), simulator, and what builds both.
+# Two images from one file: bridge (the default, the last) and simulator. Both hold one program, its
+# libraries and the certificate authorities, and nothing else: there is no shell in them.
 #   docker build -t aiva-mqtt-bridge .
 
 FROM debian:bookworm-slim AS build
@@ -13,26 +14,19 @@ COPY bridge bridge
 COPY tests/simulator tests/simulator
 RUN cmake --preset release \
     && cmake --build --preset release \
-    && strip build/release/aiva-mqtt-bridge build/release/aiva-simulator
-
-FROM debian:bookworm-slim AS runtime
-RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates libcjson1 libcurl4 libssl3 \
-    && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin aiva
+    && strip build/release/aiva-mqtt-bridge build/release/aiva-simulator \
+    && cmake/rootfs.sh build/release/aiva-mqtt-bridge /rootfs/bridge \
+    && cmake/rootfs.sh build/release/aiva-simulator /rootfs/simulator
 
 # Stands in for AIVA, for trying things out.
-FROM runtime AS simulator
-RUN apt-get update \
-    && apt-get install -y --no-install-recommends libmicrohttpd12 \
-    && rm -rf /var/lib/apt/lists/*
-COPY --from=build /src/build/release/aiva-simulator /usr/local/bin/
+FROM scratch AS simulator
+COPY --from=build /rootfs/simulator /
 USER 10001:10001
 EXPOSE 8080
 ENTRYPOINT ["/usr/local/bin/aiva-simulator", "--listen", "0.0.0.0:8080"]
 
-FROM runtime AS bridge
-COPY --from=build /src/build/release/aiva-mqtt-bridge /usr/local/bin/
+FROM scratch AS bridge
+COPY --from=build /rootfs/bridge /
 USER 10001:10001
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/usr/local/bin/aiva-mqtt-bridge"]

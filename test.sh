@@ -12,6 +12,7 @@ Usage: ./test.sh [--help]
        ./test.sh node-red
        ./test.sh lint
        ./test.sh tsan
+       ./test.sh release
        ./test.sh bench
        ./test.sh fuzz [SECONDS [NAME]]       e.g. ./test.sh fuzz 1800 sse
 
@@ -24,6 +25,7 @@ Without arguments, everything, in less than ten minutes:
           MQTT library's threads work hard
   fuzz    runs each target of tests/fuzz for SECONDS (60) with new inputs, two at a time and with the
           lowest priority; in a run of everything, beside the tests, which mostly wait
+  release builds what is shipped, and looks for the hardening in it
   bench   tests the benchmark's own programs, and counts the instructions of an event, against the
           count that is stored; the benchmark itself is tests/bench/run.sh
 
@@ -34,7 +36,7 @@ TEXT
 
 part=${1-all}
 case "$part" in
-all | unit | integration | node-red | lint | tsan | bench | fuzz) [ $# -eq 0 ] || shift ;;
+all | unit | integration | node-red | lint | tsan | release | bench | fuzz) [ $# -eq 0 ] || shift ;;
 -h | --help)
     usage
     exit 0
@@ -93,6 +95,11 @@ run_integration()
         /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/integration "$@"
 }
 
+build_release()
+{
+    quietly cmake --preset release && quietly cmake --build --preset release --target aiva-mqtt-bridge
+}
+
 build_bench()
 {
     quietly cmake --preset release && quietly cmake --build --preset release --target bench_tools
@@ -100,9 +107,14 @@ build_bench()
 
 test_asan() { step 'build asan' build asan && step "$@"; }
 test_tsan() { step 'build tsan' build tsan && step 'tests with ThreadSanitizer' run_tsan; }
+test_release()
+{
+    step 'build release' build_release &&
+        step 'hardening of the release' tests/style/hardening.py build/release/aiva-mqtt-bridge
+}
 test_bench()
 {
-    step 'build release' build_bench || return
+    step 'build the benchmark' build_bench || return
     step 'tests of the benchmark' /usr/bin/python3 -B tests/bench/test_bench.py
     step 'instructions of an event' /usr/bin/python3 -B tests/bench/guard.py
 }
@@ -136,6 +148,7 @@ all)
     step 'build fuzz' build fuzz && start_fuzz
     test_asan 'unit, fuzz inputs, lint, integration, Node-RED' run_asan
     test_tsan
+    test_release
     test_bench
     [ -z "$fuzz_pid" ] || step 'fuzzing, 60 s a target, the rest of it' join_fuzz
     ;;
@@ -144,6 +157,7 @@ integration) test_asan 'integration' run_integration "$@" ;;
 node-red) test_asan 'Node-RED' run_asan -L '^node-red$' ;;
 lint) test_asan 'lint' run_asan -L '^lint$' ;;
 tsan) test_tsan ;;
+release) test_release ;;
 bench) test_bench ;;
 fuzz) step 'build fuzz' build fuzz && step 'fuzzing' tests/fuzz/run.sh "${1:-60}" "${@:2}" ;;
 esac

@@ -37,7 +37,8 @@ static const char usage[] =
     "  --config FILE   settings, one JSON object; environment variables win over it\n"
     "  --check         check the configuration, AIVA and the broker, and exit\n"
     "  --healthcheck   ask the running bridge (http.listen) whether it is well, and exit\n"
-    "  --print-acl     print the mosquitto access rules that the bridge's user needs\n"
+    "  --print-acl     print the mosquitto access rules that the bridge's user needs, and those\n"
+    "                  for dashboards, operators and Home Assistant\n"
     "  --version       print the version\n"
     "  --help          print this\n"
     "\n"
@@ -116,6 +117,8 @@ static int print_acl(const struct config *config)
     struct buf rules;
     buf_init(&rules, LIMIT_CONFIG);
     acl_write(&rules, config->mqtt.username, config->mqtt.topic, config->homeassistant.enabled,
+        config->homeassistant.prefix, config->homeassistant.status_topic);
+    acl_write_others(&rules, config->mqtt.username, config->mqtt.topic,
         config->homeassistant.prefix, config->homeassistant.status_topic);
     fwrite(rules.data, 1, rules.length, stdout);
     buf_clear(&rules);

@@ -18,8 +18,12 @@ if(BRIDGE_SANITIZE)
     -fsanitize=${BRIDGE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(bridge_compiler INTERFACE -fsanitize=${BRIDGE_SANITIZE})
 elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
+  # tests/style/hardening.py looks for the effect of each.
   target_compile_options(bridge_compiler INTERFACE
-    -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fcf-protection)
+    -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|i.86")
+    target_compile_options(bridge_compiler INTERFACE -fcf-protection)
+  endif()
   target_link_options(bridge_compiler INTERFACE -pie -Wl,-z,relro,-z,now,-z,noexecstack)
 endif()
 if(BRIDGE_FUZZ)

@@ -9,7 +9,7 @@ PACKAGES_BUILD=(build-essential cmake ninja-build pkg-config ca-certificates
 PACKAGES_DEMO=(libmicrohttpd-dev mosquitto mosquitto-clients python3)
 # For the tests besides.
 PACKAGES_TEST=(git libcmocka-dev python3-pytest python3-paho-mqtt python3-yaml python3-jinja2 openssl curl
-    jq clang clang-format clang-tidy cppcheck libclang-rt-dev shellcheck valgrind)
+    jq clang clang-format clang-tidy cppcheck libclang-rt-dev shellcheck systemd valgrind)
 # For the benchmark (tests/bench) besides.
 PACKAGES_BENCH=(python3-requests python3-paho-mqtt curl)
 

@@ -38,6 +38,7 @@ struct tracker {
     struct timer expiry_timer;
     struct ids refused; /* what the broker did not let be said of them */
     struct log_limit limits[JOB_UPDATE_RESULTS];
+    struct log_limit full_limit;
     struct job_update update;  /* scratch */
     struct json_object object; /* scratch */
     struct buf topic, payload; /* scratch */
@@ -330,6 +331,14 @@ static void say_or_queue(struct tracker *tracker, const struct job_change *chang
         jobs_set_unpublished(tracker->jobs, job);
 }
 
+/* Only a server that has gone mad, or bad, has that many jobs. */
+static void report_full(struct tracker *tracker)
+{
+    log_warn_limited(&tracker->full_limit, loop_now(tracker->loop),
+        "%zu jobs are known, which take %u MiB: news of %s is skipped until others are gone",
+        jobs_count(tracker->jobs), LIMIT_JOBS_BYTES >> 20, tracker->update.id);
+}
+
 /*
  * Says what tracker->update has changed. `always`: the state is said whatever it changed; so it is
  * for each event of the stream, and for what a command has asked. News of the status goes ahead
@@ -344,6 +353,8 @@ static bool apply(
     if (!change.job) {
         if (source == PAYLOAD_STREAM)
             tracker->counters->events_skipped++;
+        if (change.full)
+            report_full(tracker);
         return change.gone;
     }
     bool is_news = change.status_changed && !is_merely_found(tracker, &change, source);
@@ -519,6 +530,8 @@ void tracker_adopt(struct tracker *tracker, const char *level, size_t level_leng
     struct job_change change;
     jobs_apply(tracker->jobs, &tracker->update, jobs_mark(tracker->jobs), true,
         observed_at(&tracker->update.object), &change);
+    if (change.full)
+        report_full(tracker);
     if (!change.job)
         return;
     /* A member that is to be hidden from now on still stands there. */

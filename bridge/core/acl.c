@@ -1,11 +1,12 @@
 /*
- * The access rules that the bridge itself needs at a mosquitto broker, and no wider. The topics are
- * the contract's; what is both written and read is its own retained state, which it looks for at
- * the start.
+ * The access rules that the bridge itself needs at a mosquitto broker, and no wider, and those for
+ * whoever else has to do with it. The topics are the contract's; what the bridge both writes and
+ * reads is its own retained state, which it looks for at the start.
  */
 #include "acl.h"
 
 #include <stddef.h>
+#include <string.h>
 
 struct rule {
     const char *access;
@@ -67,4 +68,52 @@ void acl_write(struct buf *out, const char *user, const char *root, bool homeass
     write_own_topics(out, root);
     if (homeassistant)
         write_homeassistant(out, prefix, status_topic);
+}
+
+/* Not jobs/+/#: commands are nobody's to read. */
+static const struct rule seeing[] = {
+    {"read", "bridge/+"},
+    {"read", "jobs/+/state"},
+    {"read", "jobs/+/event"},
+    {"read", "jobs/+/result"},
+};
+
+/* Deleting takes a job's data with it, and is left to those who have a key. */
+static const struct rule ordering[] = {
+    {"write", "jobs/+/command/cancel"},
+    {"write", "jobs/+/command/refresh"},
+    {"write", "bridge/command/refresh"},
+};
+
+/* False, and nothing written, where the bridge has that name. */
+static bool begin_user(
+    struct buf *out, const char *bridge_user, const char *user, const char *meaning)
+{
+    if (strcmp(user, bridge_user) == 0)
+        return false;
+    buf_printf(out, "\n# %s\nuser %s\n", meaning, user);
+    return true;
+}
+
+void acl_write_others(struct buf *out, const char *bridge_user, const char *root,
+    const char *prefix, const char *status_topic)
+{
+    if (begin_user(
+            out, bridge_user, "dashboard", "A screen on the wall: sees everything, does nothing."))
+        write_rules(out, root, seeing, sizeof seeing / sizeof *seeing);
+    if (begin_user(out, bridge_user, "operator", "May cancel and refresh, not delete.")) {
+        write_rules(out, root, seeing, sizeof seeing / sizeof *seeing);
+        write_rules(out, root, ordering, sizeof ordering / sizeof *ordering);
+        buf_printf(out, "# Answers to requests with an MQTT 5 Response Topic.\n");
+        buf_printf(out, "topic read %s/response/operator/#\n", root);
+    }
+    if (begin_user(
+            out, bridge_user, "homeassistant", "Home Assistant: the same from its buttons.")) {
+        write_rules(out, root, seeing, sizeof seeing / sizeof *seeing);
+        write_rules(out, root, ordering, sizeof ordering / sizeof *ordering);
+        buf_printf(out, "# Discovery, and its birth message.\ntopic readwrite %s/#\n", prefix);
+        if (strncmp(status_topic, prefix, strlen(prefix)) != 0 ||
+            status_topic[strlen(prefix)] != '/')
+            buf_printf(out, "topic write %s\n", status_topic);
+    }
 }

@@ -238,8 +238,16 @@ static bool check_together(const struct loader *loader)
     return true;
 }
 
+/* cJSON tells memory that ran out by the NULL that also means a mistake in the text, and goes on
+ * with half a tree elsewhere. */
+static void check_memory_of_cjson(void)
+{
+    cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = xmalloc, .free_fn = free});
+}
+
 struct config *config_load(const struct config_source *source, struct error *error)
 {
+    check_memory_of_cjson();
     struct loader loader = {xcalloc(1, sizeof(struct config)), source, error};
     load_defaults(&loader);
     if (load_file(&loader) && load_environment(&loader) &&

@@ -44,6 +44,7 @@ struct jobs {
     struct record *list_cursor;
     uint64_t now; /* the order of knowledge */
     uint32_t list;
+    size_t bytes, bytes_limit; /* of all records */
     size_t states;
     char *state_names[JOB_STATUS_DOCUMENTED + LIMIT_UNKNOWN_STATES];
     size_t state_counts[JOB_STATUS_DOCUMENTED + LIMIT_UNKNOWN_STATES + 1];
@@ -61,12 +62,23 @@ struct jobs *jobs_new(const struct job_hidden *hidden)
         jobs->state_names[i] = xstrdup(job_status_names[i]);
     jobs->states = JOB_STATUS_DOCUMENTED;
     buf_init(&jobs->merged, LIMIT_JOB_RECORD);
+    jobs->bytes_limit = LIMIT_JOBS_BYTES;
     return jobs;
+}
+
+void jobs_set_limit(struct jobs *jobs, size_t bytes)
+{
+    jobs->bytes_limit = bytes;
 }
 
 static struct record *record_of(const struct job *job)
 {
     return (struct record *)job;
+}
+
+static size_t record_size(const char *id, size_t text_length)
+{
+    return sizeof(struct record) + strlen(id) + text_length;
 }
 
 static void unlink_record(struct jobs *jobs, struct record *record)
@@ -76,6 +88,7 @@ static void unlink_record(struct jobs *jobs, struct record *record)
     if (jobs->list_cursor == record)
         jobs->list_cursor = record->hh.next;
     jobs->state_counts[record->job.status]--;
+    jobs->bytes -= record_size(record->id, record->job.length);
     HASH_DEL(jobs->table, record);
     free((char *)record->job.text);
     free(record);
@@ -170,6 +183,7 @@ static struct record *add_record(struct jobs *jobs, const char *id)
     memcpy(record->id, id, size);
     record->job.id = record->id;
     HASH_ADD_KEYPTR(hh, jobs->table, record->id, size - 1, record);
+    jobs->bytes += record_size(id, 0);
     return record;
 }
 
@@ -187,6 +201,8 @@ static int64_t end_of(struct jobs *jobs, int64_t now_unix_ms)
 /* The record becomes what jobs->merged holds. */
 static void store(struct jobs *jobs, struct record *record, int64_t now_unix_ms)
 {
+    jobs->bytes += jobs->merged.length;
+    jobs->bytes -= record->job.length;
     free((char *)record->job.text);
     record->job.text = xmemdup0(jobs->merged.data, jobs->merged.length);
     record->job.length = (uint32_t)jobs->merged.length;
@@ -244,6 +260,14 @@ static bool merge(
            job_merge(&jobs->merged, NULL, 0, update, how, jobs->hidden, &jobs->old);
 }
 
+/* What does not make the whole larger always fits: no known job is stuck for ever. */
+static bool has_room(const struct jobs *jobs, const struct job *job, const char *id)
+{
+    size_t size = record_size(id, jobs->merged.length);
+    size_t before = job ? record_size(id, job->length) : 0;
+    return size <= before || jobs->bytes - before + size <= jobs->bytes_limit;
+}
+
 static void note_change(struct jobs *jobs, struct record *record, const struct job_update *update,
     enum job_merge how, bool said_now, int64_t now_unix_ms, struct job_change *change)
 {
@@ -274,6 +298,9 @@ void jobs_apply(struct jobs *jobs, const struct job_update *update, uint64_t mar
     struct job *job = jobs_find(jobs, update->id);
     enum job_merge how = job && record_of(job)->touched > mark ? JOB_MERGE_OLDER : JOB_MERGE_NEWER;
     if (!merge(jobs, job, update, how))
+        return;
+    change->full = !has_room(jobs, job, update->id);
+    if (change->full)
         return;
     change->created = job == NULL;
     if (job)

@@ -12,7 +12,9 @@
 #define LIMIT_SSE_ID       1024   /* bytes of an event id; it goes back as a request header */
 #define LIMIT_JSON_DEPTH   128    /* nesting; readers of the topics recurse */
 #define LIMIT_JSON_MEMBERS 209715 /* members of one object: more do not fit into LIMIT_EVENT */
-#define LIMIT_JOB_RECORD   (2 * LIMIT_EVENT)    /* bytes of one job's merged members */
+#define LIMIT_JOB_RECORD   (2 * LIMIT_EVENT) /* bytes of one job's merged members */
+#define LIMIT_JOBS_BYTES                                                                           \
+    (512u * 1024 * 1024) /* bytes of all jobs' records: a million jobs; then no new ones */
 #define LIMIT_LIST_BODY    (256u * 1024 * 1024) /* bytes of GET /jobs: a million jobs */
 #define LIMIT_STATUS_BODY  (2 * LIMIT_EVENT)    /* bytes of any other answer's body */
 #define LIMIT_HEADERS      (64 * 1024)          /* bytes of an answer's header section */

@@ -13,4 +13,10 @@
 void acl_write(struct buf *out, const char *user, const char *root, bool homeassistant,
     const char *prefix, const char *status_topic);
 
+/* Appends what others need, each as a user of that name: `dashboard` sees everything and may do
+ * nothing, `operator` may also cancel and refresh, `homeassistant` the same and what it writes
+ * itself. None may delete a job. A name that `bridge_user` has already is left out. */
+void acl_write_others(struct buf *out, const char *bridge_user, const char *root,
+    const char *prefix, const char *status_topic);
+
 #endif

@@ -29,6 +29,8 @@ struct job {
 
 /* hidden is borrowed for the life of jobs. */
 struct jobs *jobs_new(const struct job_hidden *hidden);
+/* For tests: another limit for all records together than LIMIT_JOBS_BYTES. */
+void jobs_set_limit(struct jobs *jobs, size_t bytes);
 void jobs_free(struct jobs *jobs);
 
 struct job *jobs_find(const struct jobs *jobs, const char *id);
@@ -42,8 +44,11 @@ uint64_t jobs_mark(const struct jobs *jobs);
 #define JOBS_NOW UINT64_MAX /* said just now: newer than anything known */
 
 struct job_change {
-    struct job *job; /* NULL where the update was ignored: the job is gone, or the record is full */
-    bool gone;       /* it was ignored because the job is thought to be gone */
+    /* NULL where the update was ignored: the job is gone, its record would be too large, or `full`
+     */
+    struct job *job;
+    bool full; /* all records together would be larger than LIMIT_JOBS_BYTES */
+    bool gone; /* it was ignored because the job is thought to be gone */
     bool created;
     bool status_changed;             /* true for a created job too */
     bool changed;                    /* the record differs */

@@ -55,6 +55,14 @@ def make_world(tmp_path):
         yield make
 
 
+@pytest.fixture(scope="module")
+def make_module_world(tmp_path_factory):
+    """The same, for worlds that all tests of a file share."""
+    with contextlib.ExitStack() as stack:
+        yield lambda **options: stack.enter_context(
+            opened(tmp_path_factory.mktemp("module"), **options))
+
+
 @pytest.fixture
 def world(make_world):
     """A broker, a simulator and a recorder; the test starts the bridge."""

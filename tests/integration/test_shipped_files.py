@@ -1,28 +1,23 @@
 """The files in config/ and docker-compose.yml do what they and README.md say."""
 
+import os
 import pathlib
 import re
+import shutil
 import subprocess
 
 import pytest
 import yaml
-from harness.broker import MOSQUITTO, Broker
+from harness.broker import MOSQUITTO, Broker, publish_as
+from harness.certificates import TlsFront, self_signed
 from harness.process import Program, accepts, environment, free_port
+from harness.simulator import KEY
 from harness.waiting import wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "config"
+PLAIN = pathlib.Path(os.environ.get("BRIDGE", "")).parent / "tests" / "plain_bridge"
 USERS = ("bridge", "dashboard", "operator", "homeassistant")
-
-
-def publish(port, user, topic, *options):
-    """Whether an MQTT 5 publication as that user is accepted."""
-    done = subprocess.run(
-        ["mosquitto_pub", "-V", "5", "-q", "1", "-h", "localhost", "-p", str(port), "-u", user, "-P", "secret",
-         "-t", topic, "-m", "x", *options], capture_output=True, text=True, timeout=60, check=False)
-    said = done.stdout + done.stderr
-    assert done.returncode == 0 or "refused" in said or "Not authorized" in said, said
-    return done.returncode == 0 and "Not authorized" not in said
 
 
 def rules_of(acl, user):
@@ -68,25 +63,27 @@ def guarded(tmp_path_factory):
     ("bridge", "elsewhere", False),
 ])
 def test_access_rules_allow_and_refuse(guarded, user, topic, accepted):
-    assert publish(guarded.port, user, topic) == accepted
+    assert publish_as(guarded.port, user, topic) == accepted
 
 
 def test_dashboard_sees_jobs_and_no_commands(guarded):
     seen = subprocess.Popen(
         ["mosquitto_sub", "-p", str(guarded.port), "-u", "dashboard", "-P", "secret", "-t", "aiva/#",
          "-F", "%t", "-C", "2", "-W", "20"], stdout=subprocess.PIPE, text=True)
-    publish(guarded.port, "bridge", "aiva/jobs/seen/state", "-r")
-    publish(guarded.port, "operator", "aiva/jobs/seen/command/cancel")
-    publish(guarded.port, "bridge", "aiva/bridge/info", "-r")
+    publish_as(guarded.port, "bridge", "aiva/jobs/seen/state", "-r")
+    publish_as(guarded.port, "operator", "aiva/jobs/seen/command/cancel")
+    publish_as(guarded.port, "bridge", "aiva/bridge/info", "-r")
     assert set(seen.communicate(timeout=60)[0].split()) == {"aiva/jobs/seen/state", "aiva/bridge/info"}
 
 
 def test_access_rules_are_what_the_program_prints(bridge):
+    """The file is the program's output for the default root, with more comments."""
     config = bridge.write_config({"mqtt.username": "bridge", "homeassistant.enabled": True})
     printed = subprocess.run([bridge.binary, "--config", config, "--print-acl"], env=environment(),
-                             capture_output=True, text=True, timeout=60, check=True).stdout
+                             capture_output=True, text=True, timeout=20, check=True).stdout
     shipped = (CONFIG / "mosquitto-production.acl").read_text()
-    assert rules_of(shipped, "bridge") == rules_of(printed, "bridge")
+    for user in USERS:
+        assert rules_of(shipped, user) == rules_of(printed, user)
 
 
 def test_production_broker_wants_tls_and_a_password(tmp_path):
@@ -109,8 +106,8 @@ def test_production_broker_wants_tls_and_a_password(tmp_path):
     broker = run_mosquitto(tmp_path, text, port)
     try:
         trust = ("--cafile", str(tmp_path / "server.crt"))
-        assert publish(port, "bridge", "aiva/jobs/job_1/state", *trust)
-        assert not publish(port, "nobody", "aiva/jobs/job_1/state", *trust)
+        assert publish_as(port, "bridge", "aiva/jobs/job_1/state", *trust)
+        assert not publish_as(port, "nobody", "aiva/jobs/job_1/state", *trust)
     finally:
         broker.end()
 
@@ -123,9 +120,49 @@ def test_other_brokers_start(tmp_path, name):
     text = re.sub(r"^listener 1883\b", f"user root\nlistener {port}", text, flags=re.M)
     broker = run_mosquitto(tmp_path, text, port)
     try:
-        assert publish(port, "anyone", "aiva/anything")
+        assert publish_as(port, "anyone", "aiva/anything")
     finally:
         broker.end()
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
+def test_the_unit_is_a_tight_sandbox():
+    """2.0 or better of systemd's own judgement, where 10 is no protection at all."""
+    rated = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=20",
+         CONFIG / "aiva-mqtt-bridge.service"], capture_output=True, text=True, check=False)
+    assert rated.returncode == 0, rated.stdout + rated.stderr
+    assert "Overall exposure level" in rated.stdout
+
+
+def test_images_hold_the_program_and_nothing_else():
+    """No base image, no shell, no root."""
+    stages = re.split(r"^FROM (?=\S+ AS \S+$)", (ROOT / "Dockerfile").read_text(), flags=re.M)[1:]
+    shipped = [stage for stage in stages if not stage.startswith("debian:bookworm-slim AS build")]
+    assert len(shipped) == 2
+    for stage in shipped:
+        assert stage.startswith("scratch AS ")
+        assert "\nUSER 10001:10001\n" in stage and "\nRUN " not in stage
+        assert re.search(r'^ENTRYPOINT \["/usr/local/bin/', stage, re.M)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not PLAIN.exists(), reason="only root may chroot")
+def test_an_image_has_all_that_the_bridge_needs(world, tmp_path):
+    """Its files alone are enough for --check, with names and TLS."""
+    root = tmp_path / "root"
+    subprocess.run([ROOT / "cmake/rootfs.sh", PLAIN, root], check=True)
+    shutil.copy("/etc/hosts", root / "etc")  # the engine gives every container one
+    assert not list(root.rglob("*sh")) and not list(root.rglob("busybox"))
+    run = ["/usr/sbin/chroot", "--userspec=10001:10001", root, f"/usr/local/bin/{PLAIN.name}", "--check"]
+    settings = {"AIVA_URL": world.simulator.url, "AIVA_API_KEY": KEY,
+                "MQTT_URL": world.broker.url.replace("127.0.0.1", "localhost")}
+    done = subprocess.run(run, env=settings, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    front = TlsFront(world.simulator.port, *self_signed(tmp_path, "nobody"))
+    settings["AIVA_URL"] = f"https://127.0.0.1:{front.port}"
+    done = subprocess.run(run, env=settings, capture_output=True, text=True, check=False)
+    front.close()
+    assert done.returncode == 3 and "self-signed certificate" in done.stderr
 
 
 def test_containers_are_hardened():

@@ -10,7 +10,7 @@ from harness.certificates import WEAK, Authority, TlsFront, self_signed
 from harness.process import free_port
 from harness.topics import of_bridge
 from harness.waiting import wait_until
-from harness.world import World, job
+from harness.world import job
 
 OLD = ssl.TLSVersion.TLSv1_1
 REASONS = {
@@ -53,13 +53,9 @@ def identities(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory):
+def servers(make_module_world):
     """A broker and an upstream for all tests of the file; no bridge runs."""
-    with_servers = World(tmp_path_factory.mktemp("servers"))
-    try:
-        yield with_servers.open()
-    finally:
-        with_servers.close()
+    return make_module_world()
 
 
 class NoTls:

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,9 +79,50 @@ static void test_acl_says_what_response_topics_elsewhere_need(void **state)
     buf_clear(&out);
 }
 
+static char *write_others(const char *bridge_user, const char *status_topic)
+{
+    struct buf all;
+    buf_init(&all, 65536);
+    acl_write_others(&all, bridge_user, "site/aiva", "ha", status_topic);
+    assert_false(all.failed);
+    return buf_take(&all);
+}
+
+static void test_acl_lets_nobody_else_delete_or_speak_for_the_bridge(void **state)
+{
+    char *rules = write_others("bridge", "ha/status");
+    (void)state;
+    for (const char *line = rules; *line != '\0'; line += strcspn(line, "\n") + 1) {
+        char access[16], topic[64];
+        if (sscanf(line, "topic %15s %63s", access, topic) != 2 || strcmp(access, "read") == 0)
+            continue;
+        assert_true(strncmp(topic, "site/aiva/jobs/+/command/", 25) == 0 ||
+                    strcmp(topic, "site/aiva/bridge/command/refresh") == 0 ||
+                    strcmp(topic, "ha/#") == 0);
+        assert_null(strstr(topic, "delete"));
+    }
+    assert_non_null(strstr(rules, "\nuser dashboard\n"));
+    assert_non_null(strstr(rules, "\nuser operator\n"));
+    assert_non_null(strstr(rules, "\nuser homeassistant\n"));
+    assert_null(strstr(rules, "topic write ha/status"));
+    free(rules);
+}
+
+static void test_acl_leaves_out_whoever_is_the_bridge(void **state)
+{
+    char *rules = write_others("operator", "elsewhere/status");
+    (void)state;
+    assert_null(strstr(rules, "user operator"));
+    assert_non_null(strstr(rules, "user dashboard"));
+    assert_non_null(strstr(rules, "\ntopic write elsewhere/status\n"));
+    free(rules);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_acl_lets_nobody_else_delete_or_speak_for_the_bridge),
+        cmocka_unit_test(test_acl_leaves_out_whoever_is_the_bridge),
         cmocka_unit_test(test_acl_has_the_users_rules),
         cmocka_unit_test(test_acl_adds_discovery_for_home_assistant),
         cmocka_unit_test(test_acl_without_a_user_is_for_anonymous_clients),

@@ -347,11 +347,50 @@ static void test_jobs_keep_a_record_to_as_many_members_as_can_be_read_again(void
     assert_int_equal(count_members(f->change.job), LIMIT_JSON_MEMBERS);
 }
 
+static void test_jobs_take_no_more_than_the_limit_of_all_records(void **state)
+{
+    struct fixture *f = *state;
+    char text[128];
+    size_t known;
+    jobs_set_limit(f->jobs, 10000);
+    for (int i = 0; i < 1000; i++) {
+        snprintf(text, sizeof text, "{\"job_id\":\"j%d\",\"status\":\"queued\"}", i);
+        stream_says(f, text);
+        assert_int_equal(f->change.job == NULL, f->change.full);
+    }
+    assert_true(f->change.full);
+    known = jobs_count(f->jobs);
+    assert_in_range(known, 20, 100);
+    /* A known job goes on, but grows no more; others take the place of those that are gone. */
+    stream_says(f, "{\"job_id\":\"j0\",\"status\":\"failed\"}");
+    assert_false(f->change.full);
+    stream_says(f,
+        "{\"job_id\":\"j0\",\"status\":\"failed\",\"x\":\"a longer one, which is too "
+        "much, and it goes on and on and on and on and on and on and on and on and on\"}");
+    while (!f->change.full) {
+        snprintf(text, sizeof text, "{\"job_id\":\"k%zu\",\"status\":\"queued\"}", known++);
+        stream_says(f, text);
+    }
+    assert_true(jobs_remove(f->jobs, "j1"));
+    stream_says(f, "{\"job_id\":\"j2\",\"status\":\"failed\"}");
+    assert_false(f->change.full);
+    stream_says(f, "{\"job_id\":\"jx\",\"status\":\"queued\"}");
+    assert_non_null(f->change.job);
+    while (jobs_next(f->jobs, NULL)) {
+        snprintf(text, sizeof text, "%s", jobs_next(f->jobs, NULL)->id);
+        assert_true(jobs_remove(f->jobs, text));
+    }
+    jobs_set_limit(f->jobs, 500); /* nothing of what is gone counts any more */
+    stream_says(f, "{\"job_id\":\"one\",\"status\":\"queued\"}");
+    assert_non_null(f->change.job);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_jobs_take_no_more_than_the_limit_of_all_records),
         TEST(test_jobs_merge_keeps_members_until_the_upstream_says_otherwise),
         TEST(test_jobs_merge_drops_progress_and_message_with_their_status),
         TEST(test_jobs_show_100_for_completed_without_progress),

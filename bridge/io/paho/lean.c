@@ -137,9 +137,8 @@ void *mymalloc(char *file, int line, size_t size)
 {
     (void)file;
     (void)line;
-    void *block = malloc(size);
-    if (!block)
-        return NULL;
+    /* The library goes on with NULL in many places, and crashes: better an end with a line. */
+    void *block = xmalloc(size);
     struct shard *shard = lock_shard((uintptr_t)block);
     add(shard, block);
     pthread_mutex_unlock(&shard->lock);
@@ -155,10 +154,9 @@ void *myrealloc(char *file, int line, void *memory, size_t size)
     pthread_mutex_unlock(&shard->lock);
     if (!known)
         return NULL;
-    /* To 0 bytes would free it; the library means to go on using it. */
-    void *block = realloc(memory, size > 0 ? size : 1), *kept = block ? block : memory;
-    shard = lock_shard((uintptr_t)kept);
-    add(shard, kept);
+    void *block = xreallocarray(memory, 1, size);
+    shard = lock_shard((uintptr_t)block);
+    add(shard, block);
     pthread_mutex_unlock(&shard->lock);
     return block;
 }
