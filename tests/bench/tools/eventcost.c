@@ -39,6 +39,11 @@ static void on_pressure(void *ctx, enum pressure pressure)
     (void)pressure;
 }
 
+static void on_changed(void *ctx)
+{
+    (void)ctx;
+}
+
 static void on_event(void *ctx, const struct sse_event *event)
 {
     tracker_event(ctx, event->data, event->length);
@@ -125,7 +130,8 @@ int main(int argc, char **argv)
         .root = "aiva", .qos = 1, .queue_limit = SIZE_MAX, .counters = &counters};
     struct publisher *publisher = publisher_new(
         loop, &queue, &(struct publisher_handler){.on_room = on_room, .on_pressure = on_pressure});
-    struct tracker *tracker = tracker_new(loop, publisher, config, &counters);
+    struct tracker *tracker = tracker_new(
+        loop, publisher, config, &counters, &(struct tracker_handler){.on_changed = on_changed});
     struct sse *sse =
         sse_new(&(struct sse_handler){tracker, on_event, on_retry, on_oversize}, 65536, 65536);
     know_the_jobs(tracker, &work);
