@@ -25,6 +25,7 @@ enum {
     LOOP_DESCRIPTORS = 8 + 1,        /* the first is the signalfd */
     LOOP_IDLE_CONNECTIONS = 8,       /* kept for reuse: a few requests at a time to one host */
     LOOP_LONGEST_SLEEP_MS = 3600000, /* far away, and still an int */
+    LOOP_LOOK_EVERY = 64,            /* polls that end with nothing to show for it */
 };
 
 struct descriptor {
@@ -48,7 +49,8 @@ struct loop {
     struct deferred *later;
     size_t later_count, later_capacity;
     int64_t now_ms;
-    bool descriptor_ready; /* the last poll saw at least one descriptor, libcurl's included */
+    bool descriptor_ready; /* the last poll may have seen a descriptor given here */
+    unsigned unexplained;  /* polls in a row that something else has ended */
     bool transfers_left;   /* finished transfers wait for the next pass */
     bool stopping;
 };
@@ -262,7 +264,8 @@ static void run_finished(struct loop *loop)
 }
 
 /* curl_multi_poll reports no POLLHUP and no POLLERR for descriptors that are not its own, and a
- * descriptor in that state would make every poll return at once: hence a look of our own. */
+ * descriptor in that state would make every poll return at once: hence a look of our own, where
+ * something was reported and once in a while besides. */
 static void run_descriptors(struct loop *loop)
 {
     struct pollfd fds[LOOP_DESCRIPTORS];
@@ -335,6 +338,19 @@ static int sleep_ms(struct loop *loop)
                                                     : LOOP_LONGEST_SLEEP_MS;
 }
 
+/* What was ready is most often libcurl's: a call to the kernel for each event is saved. */
+static void note_ready(
+    struct loop *loop, const struct curl_waitfd *fds, unsigned count, bool something)
+{
+    loop->descriptor_ready = false;
+    for (unsigned i = 0; i < count; i++)
+        loop->descriptor_ready = loop->descriptor_ready || fds[i].revents != 0;
+    if (loop->descriptor_ready || !something)
+        loop->unexplained = 0;
+    else if (++loop->unexplained % LOOP_LOOK_EVERY == 0)
+        loop->descriptor_ready = true;
+}
+
 static bool sleep_until_due(struct loop *loop, struct error *error)
 {
     struct curl_waitfd fds[LOOP_DESCRIPTORS];
@@ -355,7 +371,7 @@ static bool sleep_until_due(struct loop *loop, struct error *error)
         count++;
     }
     code = curl_multi_poll(loop->multi, fds, count, sleep_ms(loop), &ready);
-    loop->descriptor_ready = ready > 0;
+    note_ready(loop, fds, count, ready > 0);
     if (code != CURLM_OK)
         return error_set(error, ERROR_RUN, "libcurl: poll: %s", curl_multi_strerror(code));
     return true;
