@@ -114,6 +114,7 @@ static void begin_stop(struct bridge *bridge, int signal_number)
     commands_stop(bridge->commands);
     tracker_flush(bridge->tracker);
     discovery_stop(bridge->discovery);
+    publisher_hurry(bridge->publisher);
     broker_finish(bridge->broker);
     timer_set(&bridge->phase_end, loop_now(bridge->loop) + DRAIN_MS);
 }

@@ -118,7 +118,7 @@ static void end_memory(void *ctx);
 static void fire_stir(void *ctx);
 static void on_up(void *ctx, const struct mqtt_limits *limits);
 static void on_down(void *ctx, bool refused, const char *reason);
-static void on_ack(void *ctx, uint64_t sequence, int reason_code);
+static void on_ack(void *ctx, uint64_t sequence, int reason_code, int64_t at_ms);
 static void on_subscribed(void *ctx, uint64_t token, int code);
 static void on_message(void *ctx, const struct mqtt_message *message);
 
@@ -411,10 +411,10 @@ static void on_down(void *ctx, bool refused, const char *reason)
     retry_after(broker, refused, reason);
 }
 
-static void on_ack(void *ctx, uint64_t sequence, int reason_code)
+static void on_ack(void *ctx, uint64_t sequence, int reason_code, int64_t at_ms)
 {
     struct broker *broker = ctx;
-    publisher_acknowledged(broker->publisher, sequence, reason_code);
+    publisher_acknowledged(broker->publisher, sequence, reason_code, at_ms);
 }
 
 static void on_subscribed(void *ctx, uint64_t token, int code)

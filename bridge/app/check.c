@@ -149,8 +149,9 @@ static void on_subscribed(void *ctx, uint64_t token, int code)
     one_answered(check);
 }
 
-static void on_ack(void *ctx, uint64_t sequence, int code)
+static void on_ack(void *ctx, uint64_t sequence, int code, int64_t at_ms)
 {
+    (void)at_ms;
     struct check *check = ctx;
     if (code >= 0x80) {
         char why[256];

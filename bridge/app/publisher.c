@@ -77,6 +77,7 @@ struct publisher {
     bool own_refused[PUBLISHER_TOPICS]; /* to be said again */
     bool acknowledged;                  /* something, on this connection */
     bool proven;                        /* the same of the connection before */
+    bool hurried;
     bool stopping;
     int64_t acknowledged_ms;            /* the last time */
     uint64_t convicted[CONVICTED_KEPT]; /* fingerprints, a ring */
@@ -298,6 +299,11 @@ void publisher_repair_state(struct publisher *publisher)
         timer_set(&publisher->repair, publisher->repaired_ms + REPAIR_INTERVAL_MS);
 }
 
+void publisher_hurry(struct publisher *publisher)
+{
+    publisher->hurried = true;
+}
+
 void publisher_say_offline(struct publisher *publisher)
 {
     publisher->stopping = true;
@@ -374,14 +380,15 @@ static void clear_suspect(struct publisher *publisher)
         publisher->quick_losses = 0;
 }
 
-void publisher_acknowledged(struct publisher *publisher, uint64_t sequence, int reason_code)
+void publisher_acknowledged(
+    struct publisher *publisher, uint64_t sequence, int reason_code, int64_t at_ms)
 {
     char *topic = NULL;
     bool refused = reason_code >= 0x80;
     if (!outbox_acknowledge(publisher->outbox, sequence, refused ? &topic : NULL))
         return;
     publisher->acknowledged = true;
-    publisher->acknowledged_ms = loop_now(publisher->loop);
+    publisher->acknowledged_ms = at_ms;
     clear_suspect(publisher);
     if (refused) {
         char reason[96];
@@ -502,12 +509,15 @@ void publisher_pump(struct publisher *publisher)
 {
     if (!publisher->mqtt || mqtt_state(publisher->mqtt) != MQTT_CONNECTED)
         return;
-    if (mqtt_window_free(publisher->mqtt) == 0)
-        return;
-    ask_for_more(publisher);
-    while (mqtt_window_free(publisher->mqtt) > 0 && send_next(publisher))
-        continue;
-    check_pressure(publisher);
+    if (mqtt_window_free(publisher->mqtt) > 0) {
+        ask_for_more(publisher);
+        while (mqtt_window_free(publisher->mqtt) > 0 && send_next(publisher))
+            continue;
+        check_pressure(publisher);
+    }
+    /* While all that there is has been sent, nothing follows from an acknowledgement. */
+    bool waits = outbox_count(publisher->outbox) > outbox_in_flight(publisher->outbox);
+    mqtt_want_acks(publisher->mqtt, waits || publisher->hurried || publisher->suspects > 0);
 }
 
 bool publisher_is_drained(const struct publisher *publisher)

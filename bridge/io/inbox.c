@@ -33,6 +33,8 @@ struct inbox {
     size_t handed_out; /* of `outgoing` */
     size_t bytes;      /* sum of the sizes inside */
     bool woken;        /* wake was called and the owner has not emptied the inbox since */
+    bool urgent;       /* something inside is not patient */
+    bool eager;
 };
 
 struct inbox *inbox_new(size_t limit_bytes, void (*wake)(void *ctx), void *wake_ctx)
@@ -45,6 +47,7 @@ struct inbox *inbox_new(size_t limit_bytes, void (*wake)(void *ctx), void *wake_
     inbox->wake = wake;
     inbox->wake_ctx = wake_ctx;
     inbox->limit_bytes = limit_bytes;
+    inbox->eager = true;
     return inbox;
 }
 
@@ -78,8 +81,9 @@ bool inbox_push(struct inbox *inbox, const struct inbox_event *event)
     if (accepted) {
         list_append(&inbox->incoming, event);
         inbox->bytes += event->size;
-        wake = !inbox->woken;
-        inbox->woken = true;
+        inbox->urgent = inbox->urgent || !event->patient;
+        wake = !inbox->woken && (inbox->urgent || inbox->eager);
+        inbox->woken = inbox->woken || wake;
     }
     pthread_mutex_unlock(&inbox->lock);
 
@@ -99,6 +103,13 @@ static void swap_lists(struct inbox *inbox)
     inbox->handed_out = 0;
 }
 
+void inbox_set_eager(struct inbox *inbox, bool eager)
+{
+    pthread_mutex_lock(&inbox->lock);
+    inbox->eager = eager;
+    pthread_mutex_unlock(&inbox->lock);
+}
+
 size_t inbox_take(struct inbox *inbox, struct inbox_event *events, size_t most)
 {
     size_t taken = 0;
@@ -113,7 +124,7 @@ size_t inbox_take(struct inbox *inbox, struct inbox_event *events, size_t most)
         inbox->bytes -= events[taken++].size;
     }
     if (inbox->handed_out == inbox->outgoing.count && inbox->incoming.count == 0)
-        inbox->woken = false;
+        inbox->woken = inbox->urgent = false;
     pthread_mutex_unlock(&inbox->lock);
     return taken;
 }
@@ -123,7 +134,8 @@ bool inbox_is_ready(struct inbox *inbox)
     bool ready;
 
     pthread_mutex_lock(&inbox->lock);
-    ready = inbox->handed_out < inbox->outgoing.count || inbox->incoming.count > 0;
+    ready = (inbox->handed_out < inbox->outgoing.count || inbox->incoming.count > 0) &&
+            (inbox->urgent || inbox->eager);
     pthread_mutex_unlock(&inbox->lock);
     return ready;
 }

@@ -62,6 +62,7 @@ struct mqtt {
     struct demands demands;
     int keep_alive_s;   /* of the attempt or connection */
     unsigned in_flight; /* publications without an answer */
+    bool acks_at_once;
     unsigned refused_said;
     struct log_limit refused_limit;
 };
@@ -168,6 +169,7 @@ struct mqtt *mqtt_new(struct loop *loop, const struct mqtt_handler *handler)
 
     mqtt->loop = loop;
     mqtt->handler = *handler;
+    mqtt->acks_at_once = true;
     timer_init(&mqtt->timer, loop, on_timer, mqtt);
     return mqtt;
 }
@@ -370,6 +372,13 @@ bool mqtt_publish(struct mqtt *mqtt, const struct mqtt_publication *publication,
     return true;
 }
 
+void mqtt_want_acks(struct mqtt *mqtt, bool at_once)
+{
+    if (mqtt->acks_at_once != at_once)
+        inbox_set_eager(loop_inbox(mqtt->loop), at_once);
+    mqtt->acks_at_once = at_once;
+}
+
 bool mqtt_subscribe(struct mqtt *mqtt, const char *filter, int qos, bool retain_as_published,
     uint64_t token, struct error *error)
 {
@@ -490,7 +499,7 @@ static void on_answer(struct mqtt *mqtt, const struct inbox_event *event)
     mqttlink_flight_done(event->pointer);
     assert(mqtt->in_flight > 0);
     mqtt->in_flight--;
-    mqtt->handler.on_ack(mqtt->handler.ctx, event->number, event->code);
+    mqtt->handler.on_ack(mqtt->handler.ctx, event->number, event->code, event->at_ms);
 }
 
 /* Gives borrowed views of what paho holds. mqtt is not touched after the handler's call. */

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "mem.h"
 #include "mqtt.h"
 #include "mqttconnect.h"
@@ -152,7 +153,13 @@ static int on_message(void *ctx, char *topic, int topic_length, MQTTAsync_messag
 static void post_answer(struct mqttflight *flight, enum inbox_kind kind, int code)
 {
     const struct inbox_event event = {
-        .kind = kind, .code = code, .number = flight->number, .pointer = flight};
+        .kind = kind,
+        .code = code,
+        .number = flight->number,
+        .pointer = flight,
+        .at_ms = clock_monotonic_ms(),
+        .patient = kind == INBOX_MQTT_ACKED && code < MQTTREASONCODE_UNSPECIFIED_ERROR,
+    };
 
     post(flight->link, event);
 }

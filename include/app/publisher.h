@@ -65,9 +65,13 @@ void publisher_set(
 void publisher_link_up(
     struct publisher *publisher, struct mqtt *mqtt, const struct mqtt_limits *limits);
 void publisher_link_down(struct publisher *publisher);
-void publisher_acknowledged(struct publisher *publisher, uint64_t sequence, int reason_code);
+/* at_ms: when, monotonic; it may be told of a while later. */
+void publisher_acknowledged(
+    struct publisher *publisher, uint64_t sequence, int reason_code, int64_t at_ms);
 /* Someone else wrote to bridge/state: `online` again, at most once a second. */
 void publisher_repair_state(struct publisher *publisher);
+/* From now on every acknowledgement is waited for. */
+void publisher_hurry(struct publisher *publisher);
 /* Queues `offline` behind everything else. */
 void publisher_say_offline(struct publisher *publisher);
 

@@ -29,7 +29,9 @@ struct inbox_event {
     uint64_t number;
     void *pointer;
     void *pointer2;
-    size_t size; /* bytes that count against the inbox's limit */
+    size_t size;   /* bytes that count against the inbox's limit */
+    int64_t at_ms; /* monotonic; of INBOX_MQTT_ACKED */
+    bool patient;  /* the owner need not look at once */
 };
 
 struct inbox;
@@ -44,9 +46,13 @@ void inbox_free(struct inbox *inbox);
  * all. False where the limit refuses it: the caller keeps what it points to. */
 bool inbox_push(struct inbox *inbox, const struct inbox_event *event);
 
+/* Owner only. Whether patient events are to wake the owner as all others do; so it is at first.
+ * While they are not, they are taken with whatever comes next. */
+void inbox_set_eager(struct inbox *inbox, bool eager);
+
 /* Owner only. Moves out up to `most` events in order; returns how many. */
 size_t inbox_take(struct inbox *inbox, struct inbox_event *events, size_t most);
-/* Owner only. True while events wait. */
+/* Owner only. True while events wait that should be taken at once. */
 bool inbox_is_ready(struct inbox *inbox);
 
 #endif

@@ -77,9 +77,9 @@ struct mqtt_handler {
      * was not ended by mqtt_free. `refused`: the broker answered with a reason that waiting alone
      * will hardly mend (bad credentials, not authorised, banned, TLS). The text is for people. */
     void (*on_down)(void *ctx, bool refused, const char *reason);
-    /* Publication `sequence` ended: reason_code 0 or 0x10 for success, >= 0x80 for the broker's
-     * refusal. */
-    void (*on_ack)(void *ctx, uint64_t sequence, int reason_code);
+    /* Publication `sequence` ended at at_ms (monotonic): reason_code 0 or 0x10 for success, >= 0x80
+     * for the broker's refusal. */
+    void (*on_ack)(void *ctx, uint64_t sequence, int reason_code, int64_t at_ms);
     /* A subscription ended: granted QoS, or >= 0x80 for a refusal. Not called for what ends with
      * the connection. */
     void (*on_subscribed)(void *ctx, uint64_t token, int code);
@@ -111,6 +111,11 @@ unsigned mqtt_window_free(const struct mqtt *mqtt);
  * publication. */
 bool mqtt_publish(struct mqtt *mqtt, const struct mqtt_publication *publication, uint64_t sequence,
     struct error *error) NODISCARD;
+
+/* Whether acknowledgements are wanted as soon as they come; that is so at first. Otherwise they
+ * come with whatever the loop wakes up for next, which spares it half of its wake-ups at a low
+ * rate. */
+void mqtt_want_acks(struct mqtt *mqtt, bool at_once);
 
 /* In MQTT_CONNECTED only. The answer comes as on_subscribed(token). retain_as_published (MQTT 5,
  * 3.8.3.1): live messages keep the retain flag they were published with. */

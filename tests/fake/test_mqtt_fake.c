@@ -49,8 +49,9 @@ static void on_down(void *ctx, bool refused, const char *reason)
     assert_int_equal(mqtt_state(client.mqtt), MQTT_IDLE);
 }
 
-static void on_ack(void *ctx, uint64_t sequence, int reason_code)
+static void on_ack(void *ctx, uint64_t sequence, int reason_code, int64_t at_ms)
 {
+    (void)at_ms;
     (void)ctx;
     assert_int_equal(sequence, client.expected_ack++);
     client.last_code = reason_code;

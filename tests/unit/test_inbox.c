@@ -74,6 +74,43 @@ static void test_inbox_wakes_once_until_it_is_emptied(void **state)
     inbox_free(inbox);
 }
 
+static void push_patient(struct inbox *inbox, uint64_t number)
+{
+    assert_true(inbox_push(inbox, &(struct inbox_event){.number = number, .patient = true}));
+}
+
+static void test_inbox_lets_patient_events_wait_for_others(void **state)
+{
+    atomic_uint wakes = 0;
+    struct inbox *inbox = inbox_new(0, count_wake, &wakes);
+    struct inbox_event event;
+
+    (void)state;
+    push_patient(inbox, 0);
+    assert_int_equal(wakes, 1);
+    take_all(inbox);
+    inbox_set_eager(inbox, false);
+    push_patient(inbox, 1);
+    push_patient(inbox, 2);
+    assert_int_equal(wakes, 1);
+    assert_false(inbox_is_ready(inbox));
+    push_number(inbox, 3);
+    assert_int_equal(wakes, 2);
+    assert_true(inbox_is_ready(inbox));
+    for (uint64_t number = 1; number <= 3; number++) {
+        assert_int_equal(inbox_take(inbox, &event, 1), 1);
+        assert_int_equal(event.number, number);
+    }
+    push_patient(inbox, 4);
+    assert_int_equal(wakes, 2);
+    assert_false(inbox_is_ready(inbox));
+    /* What waits already is ready as soon as the owner wants it. */
+    inbox_set_eager(inbox, true);
+    assert_true(inbox_is_ready(inbox));
+    take_all(inbox);
+    inbox_free(inbox);
+}
+
 static void test_inbox_limits_the_sum_of_sizes(void **state)
 {
     atomic_uint wakes = 0;
@@ -149,6 +186,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_inbox_keeps_order_however_it_is_taken),
         cmocka_unit_test(test_inbox_wakes_once_until_it_is_emptied),
+        cmocka_unit_test(test_inbox_lets_patient_events_wait_for_others),
         cmocka_unit_test(test_inbox_limits_the_sum_of_sizes),
         cmocka_unit_test(test_inbox_loses_nothing_between_threads),
     };

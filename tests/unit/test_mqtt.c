@@ -48,8 +48,9 @@ static void on_down(void *ctx, bool refused, const char *reason)
     snprintf(client->reason, sizeof client->reason, "%s", reason);
 }
 
-static void on_ack(void *ctx, uint64_t sequence, int reason_code)
+static void on_ack(void *ctx, uint64_t sequence, int reason_code, int64_t at_ms)
 {
+    (void)at_ms;
     struct client *client = ctx;
 
     assert_int_equal(sequence, client->next_ack++);

@@ -1,9 +1,11 @@
 """A child process that writes its log to a file and is ended by its own pid."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
+from pathlib import Path
 
 from .waiting import PATIENCE
 
@@ -11,10 +13,17 @@ FOREIGN = ("AIVA_", "MQTT_", "HOMEASSISTANT_", "HTTP_", "LOG_")
 
 
 def free_port():
-    """A port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port of 127.0.0.1 that nobody listens on. It is below those that the kernel gives to outgoing
+    connections: one of these could take it before a server uses it, or uses it again."""
+    ports = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    while True:
+        port = random.SystemRandom().randrange(10000, max(int(ports[0]), 20000))
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def accepts(port):
