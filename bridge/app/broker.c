@@ -338,7 +338,7 @@ static bool is_wanted(const struct broker *broker, enum subscription which)
     return filters[which].base == BASE_ROOT || broker->config->homeassistant.enabled;
 }
 
-/* Unsubscribes from what was never subscribed (MQTT 5, 3.11.3: `No subscription existed`). */
+/* Unsubscribes from what is not subscribed any more (MQTT 5, 3.11.3: `No subscription existed`). */
 static void fire_stir(void *ctx)
 {
     struct broker *broker = ctx;

@@ -246,6 +246,17 @@ void discovery_done(struct discovery *discovery, uint64_t sequence)
     pump(discovery);
 }
 
+void discovery_refused(struct discovery *discovery, const char *topic)
+{
+    announcer_refused(discovery->announcer, topic);
+}
+
+void discovery_again(struct discovery *discovery)
+{
+    announcer_again(discovery->announcer);
+    pump(discovery);
+}
+
 /* ---- What is to be shown */
 
 static void name_bridge_topic(struct discovery *discovery)

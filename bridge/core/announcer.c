@@ -24,6 +24,7 @@ struct device {
     bool stands;    /* something stands on the topic, or is on the way there */
     bool current;   /* and it is `text` */
     bool again;     /* to be sent though it stands there */
+    bool refused;   /* by the broker, and to be tried once more */
     bool unseen;    /* it was cleared while Home Assistant was perhaps away */
     bool confirmed; /* by the broker, since announcer_read_begin */
     bool reviewed;  /* kept or shown, since announcer_review_begin */
@@ -34,9 +35,10 @@ struct device {
 struct announcer {
     struct device *table;
     struct device *on_the_way;
-    bool way_clears; /* what is on the way is the clearing of a topic */
-    int64_t next_ms; /* no message before that */
-    char *settled;   /* the job that announcer_settle returned last */
+    bool stood_before; /* something stood on its topic before */
+    bool way_clears;   /* what is on the way is the clearing of a topic */
+    int64_t next_ms;   /* no message before that */
+    char *settled;     /* the job that announcer_settle returned last */
     size_t most_remembered;
 };
 
@@ -216,10 +218,12 @@ void announcer_found(struct announcer *announcer, const char *topic, enum announ
 /* What is to go is cleared though the broker has lost it: Home Assistant has not. */
 void announcer_read_end(struct announcer *announcer)
 {
-    for (struct device *device = announcer->table; device; device = next_of(device))
+    for (struct device *device = announcer->table; device; device = next_of(device)) {
+        device->refused = false;
         if (!device->confirmed && device != announcer->on_the_way &&
             (device->wanted || device->undecided))
             device->stands = false;
+    }
 }
 
 void announcer_repeat(struct announcer *announcer, int64_t at_ms)
@@ -237,7 +241,7 @@ enum action { ACTION_NONE, ACTION_SEND, ACTION_CLEAR };
 
 static enum action action_for(const struct device *device)
 {
-    if (device->undecided)
+    if (device->undecided || device->refused)
         return ACTION_NONE;
     if (device->wanted)
         return device->stands && device->current && !device->again ? ACTION_NONE : ACTION_SEND;
@@ -311,6 +315,7 @@ bool announcer_next(struct announcer *announcer, int64_t now_ms, struct announce
         return false;
     bool clears = action_for(device) == ACTION_CLEAR;
     describe(device, clears, announcement);
+    announcer->stood_before = device->stands;
     device->stands = !clears;
     device->current = !clears;
     device->again = false;
@@ -344,13 +349,29 @@ void announcer_done(struct announcer *announcer, int64_t now_ms, bool seen)
     announcer->on_the_way = NULL;
     device->confirmed = true;
     device->not_before_ms = now_ms + ANNOUNCER_SPACING_MS;
-    if (!announcer->way_clears)
+    if (!announcer->way_clears || device->refused)
         return;
     free(device->job_id);
     device->job_id = NULL;
     device->unseen = false;
     if (!device->wanted && !seen)
         remember_unseen(announcer, device);
+}
+
+void announcer_refused(struct announcer *announcer, const char *topic)
+{
+    struct device *device = announcer->on_the_way;
+    if (!device || strcmp(device->topic, topic) != 0)
+        return;
+    device->refused = true;
+    device->stands = announcer->stood_before;
+    device->current = false;
+}
+
+void announcer_again(struct announcer *announcer)
+{
+    for (struct device *device = announcer->table; device; device = next_of(device))
+        device->refused = false;
 }
 
 bool announcer_settle(
@@ -375,7 +396,7 @@ bool announcer_settle(
 bool announcer_is_idle(const struct announcer *announcer)
 {
     for (struct device *device = announcer->table; device; device = next_of(device))
-        if (action_for(device) != ACTION_NONE)
+        if (device->refused || action_for(device) != ACTION_NONE)
             return false;
     return !announcer->on_the_way;
 }

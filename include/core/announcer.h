@@ -84,6 +84,10 @@ bool announcer_next(struct announcer *announcer, int64_t now_ms, struct announce
     int64_t *wake_ms);
 /* The message on the way has ended: acknowledged, or given up. `seen`: Home Assistant is there. */
 void announcer_done(struct announcer *announcer, int64_t now_ms, bool seen);
+/* Before announcer_done: the broker refused a message on this topic, and may take it later. It is
+ * held back until announcer_again, or until the broker was asked for what it has. */
+void announcer_refused(struct announcer *announcer, const char *topic);
+void announcer_again(struct announcer *announcer);
 
 /* At the end of the program, until it returns false: the jobs that are still waited for. What was
  * announced too short a time ago stays, for the next run to find and clear. */

@@ -413,6 +413,50 @@ static void test_announcer_remembers_the_last_unseen_removals(void **state)
     assert_nothing(f, ANNOUNCER_SPACING_MS - 3 * ANNOUNCER_PACE_MS);
 }
 
+/* ---- The broker refuses */
+
+static void test_announcer_what_was_refused_waits_until_it_may_be_taken(void **state)
+{
+    struct fixture *f = *state;
+    standing(f, "a", "1");
+    show(f, "a", "2");
+    show(f, "b", "1");
+    assert_next(f, "a", "2");
+    announcer_refused(f->announcer, "b");
+    announcer_refused(f->announcer, "a");
+    done(f);
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    assert_sent(f, "b", "1");
+    assert_nothing(f, -1);
+    assert_false(announcer_is_idle(f->announcer));
+    announcer_again(f->announcer);
+    assert_sent(f, "a", "2");
+    assert_nothing(f, -1);
+}
+
+static void test_announcer_a_clearing_that_was_refused_is_made_again(void **state)
+{
+    struct fixture *f = *state;
+    standing(f, "a", "1");
+    show(f, "a", "2");
+    assert_next(f, "a", "2");
+    announcer_refused(f->announcer, "a");
+    done(f);
+    /* What stood there before is there still. */
+    announcer_hide(f->announcer, "a");
+    announcer_again(f->announcer);
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    assert_next(f, "a", "");
+    announcer_refused(f->announcer, "a");
+    done(f);
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    assert_nothing(f, -1);
+    /* A new connection may mend it as well. */
+    announcer_read_begin(f->announcer);
+    announcer_read_end(f->announcer);
+    assert_sent(f, "a", "");
+}
+
 /* ---- The end */
 
 static void test_announcer_settles_with_everyone_who_waits(void **state)
@@ -521,6 +565,8 @@ int main(void)
         TEST(makes_removals_again_that_nobody_saw),
         TEST(an_unseen_removal_is_forgotten_when_the_device_is_back),
         TEST(remembers_the_last_unseen_removals),
+        TEST(what_was_refused_waits_until_it_may_be_taken),
+        TEST(a_clearing_that_was_refused_is_made_again),
         TEST(settles_with_everyone_who_waits),
         TEST(random_walk_keeps_the_rules),
     };
