@@ -159,7 +159,7 @@ struct discovery *discovery_new(struct loop *loop, const struct config *config,
         .hidden = &discovery->hidden};
     discovery->announcer = announcer_new(places);
     discovery->shown = shown_new(places);
-    discovery->chosen = xcalloc(places, sizeof *discovery->chosen);
+    discovery->chosen = xcalloc(places, sizeof(const struct job *));
     discovery->reading = true;
     discovery->reviewed_ms = loop_now(loop) - REVIEW_INTERVAL_MS;
     timer_init(&discovery->pump_timer, loop, pump, discovery);
@@ -259,21 +259,15 @@ void discovery_again(struct discovery *discovery)
 
 /* ---- What is to be shown */
 
-static void name_bridge_topic(struct discovery *discovery)
+/* discovery->topic becomes that of the job's device; of the bridge's where job_id is NULL. */
+static void name_topic(struct discovery *discovery, const char *job_id)
 {
     struct buf object_id;
     buf_init(&object_id, UINT16_MAX);
-    haid_append_bridge(&object_id, discovery->config->mqtt.topic);
-    buf_reset(&discovery->topic);
-    ha_append_topic(&discovery->topic, discovery->config->homeassistant.prefix, object_id.data);
-    buf_clear(&object_id);
-}
-
-static void name_job_topic(struct discovery *discovery, const char *job_id)
-{
-    struct buf object_id;
-    buf_init(&object_id, UINT16_MAX);
-    haid_append_job(&object_id, discovery->config->mqtt.topic, job_id);
+    if (job_id)
+        haid_append_job(&object_id, discovery->config->mqtt.topic, job_id);
+    else
+        haid_append_bridge(&object_id, discovery->config->mqtt.topic);
     buf_reset(&discovery->topic);
     ha_append_topic(&discovery->topic, discovery->config->homeassistant.prefix, object_id.data);
     buf_clear(&object_id);
@@ -293,7 +287,7 @@ static void show(struct discovery *discovery, enum announcer_kind kind, const ch
 
 static void show_bridge(struct discovery *discovery)
 {
-    name_bridge_topic(discovery);
+    name_topic(discovery, NULL);
     buf_reset(&discovery->payload);
     ha_append_bridge(&discovery->payload, &discovery->ha);
     show(discovery, ANNOUNCER_BRIDGE, "");
@@ -304,7 +298,7 @@ static void show_job(struct discovery *discovery, const struct job *job)
     struct buf name;
     buf_init(&name, LIMIT_DISCOVERY);
     ha_append_name(&name, job, discovery->config->homeassistant.device_name, &discovery->object);
-    name_job_topic(discovery, job->id);
+    name_topic(discovery, job->id);
     if (!announcer_keep(discovery->announcer, discovery->topic.data, name.data)) {
         buf_reset(&discovery->payload);
         ha_append_job(&discovery->payload, &discovery->ha, job->id, name.data);
@@ -316,7 +310,7 @@ static void show_job(struct discovery *discovery, const struct job *job)
 static bool is_shown(void *ctx, const struct job *job)
 {
     struct discovery *discovery = ctx;
-    name_job_topic(discovery, job->id);
+    name_topic(discovery, job->id);
     return announcer_has(discovery->announcer, discovery->topic.data);
 }
 
@@ -350,7 +344,7 @@ bool discovery_let_go(struct discovery *discovery, const char *job_id)
 {
     if (!discovery->config->homeassistant.enabled || discovery->stopped)
         return false;
-    name_job_topic(discovery, job_id);
+    name_topic(discovery, job_id);
     if (!announcer_remove(discovery->announcer, discovery->topic.data, job_id))
         return false;
     timer_set(&discovery->pump_timer, loop_now(discovery->loop));

@@ -37,7 +37,7 @@ struct announcer_device {
 };
 
 /* The device is to be shown with this payload. Copies all. */
-void announcer_show(struct announcer *announcer, const struct announcer_device *device,
+void announcer_show(struct announcer *announcer, const struct announcer_device *wanted,
     const char *payload, size_t length);
 /* The device is to go, if it stands there. */
 void announcer_hide(struct announcer *announcer, const char *topic);

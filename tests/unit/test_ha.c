@@ -41,14 +41,16 @@ static void assert_object_id(const char *root, const char *id, const char *expec
     free(found);
 }
 
-#define SIXTY_FOUR "0123456789012345678901234567890123456789012345678901234567890123"
+#define OF_64 "0123456789012345678901234567890123456789012345678901234567890123"
+
+static const char of_65[] = OF_64 "x";
 
 static void test_ha_names_are_plain_where_they_can_be(void **state)
 {
     (void)state;
     assert_object_id("aiva", NULL, "aiva_bridge");
     assert_object_id("aiva", "job_abc123", "aiva_job_job_abc123");
-    assert_object_id("aiva", SIXTY_FOUR, "aiva_job_" SIXTY_FOUR);
+    assert_object_id("aiva", OF_64, "aiva_job_" OF_64);
     assert_object_id("a_b", "x", "a_b_job_x");
     assert_object_id("lab-2", "X-1", "lab-2_job_X-1");
 }
@@ -60,7 +62,7 @@ static void test_ha_names_escape_what_a_discovery_topic_refuses(void **state)
     assert_object_id("aiva", "a.b", "aiva_job_x-a-2Eb");
     assert_object_id("aiva", "a b", "aiva_job_x-a-20b");
     assert_object_id("aiva", "\xc3\xa4", "aiva_job_x--C3-A4");
-    assert_object_id("aiva", SIXTY_FOUR "4", "aiva_job_x-" SIXTY_FOUR "4");
+    assert_object_id("aiva", OF_64 "4", "aiva_job_x-" OF_64 "4");
     /* What looks as if it had been escaped. */
     assert_object_id("aiva", "x-a-2Eb", "aiva_job_x-x-2Da-2D2Eb");
     assert_object_id("x-a", "x-", "x-x-2Da_job_x-x-2D");
@@ -74,7 +76,7 @@ static void test_ha_names_never_collide(void **state)
         "aiva_job_x", "aiva_bridge", "aiva_job_a_job", "A_B", "a_j", "a_jo", "a_jo/b", "aiva/job"};
     static const char *const ids[] = {NULL, "a", "a.b", "a-2Eb", "x-a-2Eb", "job_x", "x_job_a",
         "bridge", "x", "a_b", "a b", "a-b", "A", "a_job_a", "job", "_job", "b_job_x", "\xc3\xa4",
-        "\xc3", "a/b", SIXTY_FOUR, SIXTY_FOUR "x"};
+        "\xc3", "a/b", OF_64, of_65};
     enum { ROOTS = sizeof roots / sizeof *roots, IDS = sizeof ids / sizeof *ids };
     char *names[ROOTS * IDS];
     for (size_t i = 0; i < ROOTS * IDS; i++)
@@ -105,8 +107,7 @@ static void test_ha_entity_ids_are_as_home_assistant_writes_them(void **state)
     (void)state;
     assert_slug("aiva_job_Job-1_Created", "aiva_job_job_1_created");
     assert_slug("__a  b__", "a_b");
-    assert_slug(
-        SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR "123456789", SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR "12345678");
+    assert_slug(OF_64 OF_64 OF_64 "123456789", OF_64 OF_64 OF_64 "12345678");
 }
 
 /* ---- What devices are called */
