@@ -13,6 +13,7 @@
 #include "config.h"
 #include "entropy.h"
 #include "ha.h"
+#include "hafound.h"
 #include "haid.h"
 #include "limit.h"
 #include "loop.h"
@@ -276,13 +277,23 @@ static void name_topic(struct discovery *discovery, const char *job_id)
 /* discovery->topic is to have discovery->payload. */
 static void show(struct discovery *discovery, enum announcer_kind kind, const char *name)
 {
-    if (discovery->topic.failed || discovery->payload.failed) {
+    const struct buf *topic = &discovery->topic, *payload = &discovery->payload;
+    struct announcer_device device = {.topic = topic->data, .kind = kind, .name = name};
+    struct buf farewell;
+    size_t length;
+    if (topic->failed || payload->failed) {
         log_error("%s: the device is too large to be announced", name);
         return;
     }
-    announcer_show(discovery->announcer,
-        &(struct announcer_device){discovery->topic.data, kind, name}, discovery->payload.data,
-        discovery->payload.length);
+    buf_init(&farewell, LIMIT_DISCOVERY);
+    const char *standing = announcer_standing(discovery->announcer, topic->data, &length);
+    if (standing &&
+        hafound_append_farewell(&farewell, standing, length, payload->data, payload->length)) {
+        device.farewell = farewell.data;
+        device.farewell_length = farewell.length;
+    }
+    announcer_show(discovery->announcer, &device, payload->data, payload->length);
+    buf_clear(&farewell);
 }
 
 static void show_bridge(struct discovery *discovery)
@@ -403,7 +414,7 @@ static bool parse_topic(const struct discovery *discovery, const struct mqtt_mes
 /* A bridge of this program with another root, or a job of one: it is ours only if the bridge's
  * device says so, which may be yet to come. */
 static void note_stranger(struct discovery *discovery, const char *object_id,
-    const struct ha_found *found, const struct mqtt_message *message)
+    const struct hafound *found, const struct mqtt_message *message)
 {
     bool is_bridge = found->via_device[0] == '\0';
     struct stranger stranger = {
@@ -461,9 +472,9 @@ static void note_own(
 static void receive_device(struct discovery *discovery, const char *object_id, bool earlier,
     const struct mqtt_message *message)
 {
-    struct ha_found found = {0};
+    struct hafound found = {0};
     if (!message->retained || message->payload_length == 0 ||
-        !ha_found_read(&found, message->payload, message->payload_length))
+        !hafound_read(&found, message->payload, message->payload_length))
         return;
     if (strcmp(found.origin, HA_ORIGIN) == 0) {
         enum haid haid = haid_recognise(discovery->config->mqtt.topic, object_id);
@@ -472,7 +483,7 @@ static void receive_device(struct discovery *discovery, const char *object_id, b
         else
             note_stranger(discovery, object_id, &found, message);
     }
-    ha_found_clear(&found);
+    hafound_clear(&found);
 }
 
 void discovery_remembered_all(struct discovery *discovery)

@@ -17,6 +17,8 @@ struct device {
     char *name; /* NULL where it was only found */
     char *text; /* the payload that is wanted, or else the last one that was; NULL for none */
     size_t length;
+    char *farewell; /* to be sent once before `text`; NULL for none */
+    size_t farewell_length;
     char *job_id; /* whoever waits for the topic to be cleared; NULL for nobody */
     int64_t not_before_ms;
     bool wanted;
@@ -77,6 +79,7 @@ static void drop(struct announcer *announcer, struct device *device)
     HASH_DEL(announcer->table, device);
     free(device->name);
     free(device->text);
+    free(device->farewell);
     free(device->job_id);
     free(device);
 }
@@ -108,7 +111,23 @@ static bool has_text(const struct device *device, const char *payload, size_t le
     return device->text && device->length == length && memcmp(device->text, payload, length) == 0;
 }
 
+static void set_farewell(struct device *device, const char *farewell, size_t length)
+{
+    free(device->farewell);
+    device->farewell = farewell ? xmemdup0(farewell, length) : NULL;
+    device->farewell_length = length;
+}
+
 /* ---- What should stand there */
+
+const char *announcer_standing(const struct announcer *announcer, const char *topic, size_t *length)
+{
+    const struct device *device = find(announcer, topic);
+    if (!device || !device->undecided || !device->stands)
+        return NULL;
+    *length = device->length;
+    return device->text;
+}
 
 void announcer_show(struct announcer *announcer, const struct announcer_device *wanted,
     const char *payload, size_t length)
@@ -122,6 +141,8 @@ void announcer_show(struct announcer *announcer, const struct announcer_device *
     device->job_id = NULL;
     free(device->name);
     device->name = xstrdup(wanted->name);
+    if (wanted->farewell)
+        set_farewell(device, wanted->farewell, wanted->farewell_length);
     if (has_text(device, payload, length))
         return;
     set_text(device, payload, length);
@@ -133,6 +154,7 @@ static void hide(struct device *device)
     device->wanted = false;
     device->undecided = false;
     device->again = false;
+    set_farewell(device, NULL, 0);
     free(device->name);
     device->name = NULL;
 }
@@ -296,12 +318,16 @@ static struct device *choose(struct announcer *announcer, int64_t now_ms, int64_
 
 static void describe(struct device *device, bool clears, struct announcement *announcement)
 {
-    *announcement = (struct announcement){
-        .topic = device->topic,
-        .payload = clears ? "" : device->text,
-        .length = clears ? 0 : device->length,
-        .job_id = clears ? device->job_id : NULL,
-    };
+    *announcement = (struct announcement){.topic = device->topic, .payload = ""};
+    if (clears) {
+        announcement->job_id = device->job_id;
+    } else if (device->farewell) {
+        announcement->payload = device->farewell;
+        announcement->length = device->farewell_length;
+    } else {
+        announcement->payload = device->text;
+        announcement->length = device->length;
+    }
 }
 
 bool announcer_next(struct announcer *announcer, int64_t now_ms, struct announcement *announcement,
@@ -318,7 +344,7 @@ bool announcer_next(struct announcer *announcer, int64_t now_ms, struct announce
     describe(device, clears, announcement);
     announcer->stood_before = device->stands;
     device->stands = !clears;
-    device->current = !clears;
+    device->current = !clears && !device->farewell;
     device->again = false;
     device->confirmed = true;
     announcer->on_the_way = device;
@@ -350,8 +376,12 @@ void announcer_done(struct announcer *announcer, int64_t now_ms, bool seen)
     announcer->on_the_way = NULL;
     device->confirmed = true;
     device->not_before_ms = now_ms + ANNOUNCER_SPACING_MS;
-    if (!announcer->way_clears || device->refused)
+    if (device->refused)
         return;
+    if (!announcer->way_clears) {
+        set_farewell(device, NULL, 0);
+        return;
+    }
     free(device->job_id);
     device->job_id = NULL;
     device->unseen = false;

@@ -34,8 +34,15 @@ struct announcer_device {
     const char *topic;
     enum announcer_kind kind;
     const char *name; /* as it was rendered into the payload */
+    /* What has to be said once before the payload, NULL for nothing. */
+    const char *farewell;
+    size_t farewell_length;
 };
 
+/* What was found at the broker of a device that nobody has decided on yet; NULL for none. Borrowed
+ * until the next call. */
+const char *announcer_standing(
+    const struct announcer *announcer, const char *topic, size_t *length);
 /* The device is to be shown with this payload. Copies all. */
 void announcer_show(struct announcer *announcer, const struct announcer_device *wanted,
     const char *payload, size_t length);
