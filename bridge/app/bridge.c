@@ -178,12 +178,14 @@ static void on_publication_refused(void *ctx, const char *topic)
 {
     struct bridge *bridge = ctx;
     tracker_refused(bridge->tracker, topic);
+    discovery_refused(bridge->discovery, topic);
 }
 
 static void on_again(void *ctx)
 {
     struct bridge *bridge = ctx;
     tracker_again(bridge->tracker);
+    discovery_again(bridge->discovery);
 }
 
 static void on_overdue(void *ctx)

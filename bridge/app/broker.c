@@ -338,7 +338,7 @@ static bool is_wanted(const struct broker *broker, enum subscription which)
     return filters[which].base == BASE_ROOT || broker->config->homeassistant.enabled;
 }
 
-/* Unsubscribes from what was never subscribed (MQTT 5, 3.11.3: `No subscription existed`). */
+/* Unsubscribes from what is not subscribed any more (MQTT 5, 3.11.3: `No subscription existed`). */
 static void fire_stir(void *ctx)
 {
     struct broker *broker = ctx;
@@ -452,6 +452,13 @@ static void end_memory(void *ctx)
     broker->handler.on_ready(broker->handler.ctx);
 }
 
+/* Something that the broker remembered has come; more may follow. */
+static void wait_for_more(struct broker *broker)
+{
+    timer_set(&broker->memory_end,
+        loop_now(broker->loop) + (broker->echoed ? MEMORY_QUIET_MS : MEMORY_SILENCE_MS));
+}
+
 static void remember(struct broker *broker, const char *level, size_t level_length,
     const struct mqtt_message *message)
 {
@@ -461,17 +468,18 @@ static void remember(struct broker *broker, const char *level, size_t level_leng
     /* So does, at a later connection, what we publish meanwhile. */
     if (broker->ready && !message->retained)
         return;
-    timer_set(&broker->memory_end,
-        loop_now(broker->loop) + (broker->echoed ? MEMORY_QUIET_MS : MEMORY_SILENCE_MS));
+    wait_for_more(broker);
     broker->handler.on_remembered(
         broker->handler.ctx, level, level_length, message->payload, message->payload_length);
 }
 
 static void remember_info(struct broker *broker, const struct mqtt_message *message)
 {
-    if (broker->reading && !broker->ready && message->retained)
-        broker->handler.on_remembered_info(
-            broker->handler.ctx, message->payload, message->payload_length);
+    if (!broker->reading || broker->ready || !message->retained)
+        return;
+    wait_for_more(broker);
+    broker->handler.on_remembered_info(
+        broker->handler.ctx, message->payload, message->payload_length);
 }
 
 static void hear_own_state(struct broker *broker, const struct mqtt_message *message)
@@ -510,6 +518,8 @@ static void on_message(void *ctx, const struct mqtt_message *message)
         broker->handler.on_command(broker->handler.ctx, &parts, message);
         break;
     case TOPIC_OTHER:
+        if (broker->reading && message->retained)
+            wait_for_more(broker);
         broker->handler.on_foreign(broker->handler.ctx, message);
         break;
     }

@@ -13,6 +13,7 @@
 #include "config.h"
 #include "entropy.h"
 #include "ha.h"
+#include "hafound.h"
 #include "haid.h"
 #include "limit.h"
 #include "loop.h"
@@ -159,7 +160,7 @@ struct discovery *discovery_new(struct loop *loop, const struct config *config,
         .hidden = &discovery->hidden};
     discovery->announcer = announcer_new(places);
     discovery->shown = shown_new(places);
-    discovery->chosen = xcalloc(places, sizeof *discovery->chosen);
+    discovery->chosen = xcalloc(places, sizeof(const struct job *));
     discovery->reading = true;
     discovery->reviewed_ms = loop_now(loop) - REVIEW_INTERVAL_MS;
     timer_init(&discovery->pump_timer, loop, pump, discovery);
@@ -246,23 +247,28 @@ void discovery_done(struct discovery *discovery, uint64_t sequence)
     pump(discovery);
 }
 
-/* ---- What is to be shown */
-
-static void name_bridge_topic(struct discovery *discovery)
+void discovery_refused(struct discovery *discovery, const char *topic)
 {
-    struct buf object_id;
-    buf_init(&object_id, UINT16_MAX);
-    haid_append_bridge(&object_id, discovery->config->mqtt.topic);
-    buf_reset(&discovery->topic);
-    ha_append_topic(&discovery->topic, discovery->config->homeassistant.prefix, object_id.data);
-    buf_clear(&object_id);
+    announcer_refused(discovery->announcer, topic);
 }
 
-static void name_job_topic(struct discovery *discovery, const char *job_id)
+void discovery_again(struct discovery *discovery)
+{
+    announcer_again(discovery->announcer);
+    pump(discovery);
+}
+
+/* ---- What is to be shown */
+
+/* discovery->topic becomes that of the job's device; of the bridge's where job_id is NULL. */
+static void name_topic(struct discovery *discovery, const char *job_id)
 {
     struct buf object_id;
     buf_init(&object_id, UINT16_MAX);
-    haid_append_job(&object_id, discovery->config->mqtt.topic, job_id);
+    if (job_id)
+        haid_append_job(&object_id, discovery->config->mqtt.topic, job_id);
+    else
+        haid_append_bridge(&object_id, discovery->config->mqtt.topic);
     buf_reset(&discovery->topic);
     ha_append_topic(&discovery->topic, discovery->config->homeassistant.prefix, object_id.data);
     buf_clear(&object_id);
@@ -271,18 +277,28 @@ static void name_job_topic(struct discovery *discovery, const char *job_id)
 /* discovery->topic is to have discovery->payload. */
 static void show(struct discovery *discovery, enum announcer_kind kind, const char *name)
 {
-    if (discovery->topic.failed || discovery->payload.failed) {
+    const struct buf *topic = &discovery->topic, *payload = &discovery->payload;
+    struct announcer_device device = {.topic = topic->data, .kind = kind, .name = name};
+    struct buf farewell;
+    size_t length;
+    if (topic->failed || payload->failed) {
         log_error("%s: the device is too large to be announced", name);
         return;
     }
-    announcer_show(discovery->announcer,
-        &(struct announcer_device){discovery->topic.data, kind, name}, discovery->payload.data,
-        discovery->payload.length);
+    buf_init(&farewell, LIMIT_DISCOVERY);
+    const char *standing = announcer_standing(discovery->announcer, topic->data, &length);
+    if (standing &&
+        hafound_append_farewell(&farewell, standing, length, payload->data, payload->length)) {
+        device.farewell = farewell.data;
+        device.farewell_length = farewell.length;
+    }
+    announcer_show(discovery->announcer, &device, payload->data, payload->length);
+    buf_clear(&farewell);
 }
 
 static void show_bridge(struct discovery *discovery)
 {
-    name_bridge_topic(discovery);
+    name_topic(discovery, NULL);
     buf_reset(&discovery->payload);
     ha_append_bridge(&discovery->payload, &discovery->ha);
     show(discovery, ANNOUNCER_BRIDGE, "");
@@ -293,7 +309,7 @@ static void show_job(struct discovery *discovery, const struct job *job)
     struct buf name;
     buf_init(&name, LIMIT_DISCOVERY);
     ha_append_name(&name, job, discovery->config->homeassistant.device_name, &discovery->object);
-    name_job_topic(discovery, job->id);
+    name_topic(discovery, job->id);
     if (!announcer_keep(discovery->announcer, discovery->topic.data, name.data)) {
         buf_reset(&discovery->payload);
         ha_append_job(&discovery->payload, &discovery->ha, job->id, name.data);
@@ -305,7 +321,7 @@ static void show_job(struct discovery *discovery, const struct job *job)
 static bool is_shown(void *ctx, const struct job *job)
 {
     struct discovery *discovery = ctx;
-    name_job_topic(discovery, job->id);
+    name_topic(discovery, job->id);
     return announcer_has(discovery->announcer, discovery->topic.data);
 }
 
@@ -339,7 +355,7 @@ bool discovery_let_go(struct discovery *discovery, const char *job_id)
 {
     if (!discovery->config->homeassistant.enabled || discovery->stopped)
         return false;
-    name_job_topic(discovery, job_id);
+    name_topic(discovery, job_id);
     if (!announcer_remove(discovery->announcer, discovery->topic.data, job_id))
         return false;
     timer_set(&discovery->pump_timer, loop_now(discovery->loop));
@@ -398,7 +414,7 @@ static bool parse_topic(const struct discovery *discovery, const struct mqtt_mes
 /* A bridge of this program with another root, or a job of one: it is ours only if the bridge's
  * device says so, which may be yet to come. */
 static void note_stranger(struct discovery *discovery, const char *object_id,
-    const struct ha_found *found, const struct mqtt_message *message)
+    const struct hafound *found, const struct mqtt_message *message)
 {
     bool is_bridge = found->via_device[0] == '\0';
     struct stranger stranger = {
@@ -456,9 +472,9 @@ static void note_own(
 static void receive_device(struct discovery *discovery, const char *object_id, bool earlier,
     const struct mqtt_message *message)
 {
-    struct ha_found found = {0};
+    struct hafound found = {0};
     if (!message->retained || message->payload_length == 0 ||
-        !ha_found_read(&found, message->payload, message->payload_length))
+        !hafound_read(&found, message->payload, message->payload_length))
         return;
     if (strcmp(found.origin, HA_ORIGIN) == 0) {
         enum haid haid = haid_recognise(discovery->config->mqtt.topic, object_id);
@@ -467,7 +483,7 @@ static void receive_device(struct discovery *discovery, const char *object_id, b
         else
             note_stranger(discovery, object_id, &found, message);
     }
-    ha_found_clear(&found);
+    hafound_clear(&found);
 }
 
 void discovery_remembered_all(struct discovery *discovery)

@@ -24,6 +24,7 @@ struct tracker {
     struct publisher *publisher;
     struct counters *counters;
     struct tracker_handler handler;
+    bool names_matter; /* to the handler: looking for one costs a little at each event */
     const char *root;
     int64_t keep_finished_ms; /* 0: for ever */
     struct job_hidden hidden;
@@ -55,6 +56,7 @@ struct tracker *tracker_new(struct loop *loop, struct publisher *publisher,
     tracker->publisher = publisher;
     tracker->counters = counters;
     tracker->handler = *handler;
+    tracker->names_matter = config->homeassistant.enabled;
     tracker->root = config->mqtt.topic;
     tracker->keep_finished_ms = (int64_t)config->jobs.keep_finished_h * HOUR_MS;
     tracker->hidden = (struct job_hidden){config->jobs.hide.items, config->jobs.hide.count};
@@ -367,8 +369,8 @@ static bool apply(
         note_counts(tracker);
         log_debug("%s: %s", change.job->id, tracker->update.status);
     }
-    if (change.status_changed ||
-        (change.changed && json_find(&tracker->update.object, "sample_name")))
+    if (change.status_changed || (tracker->names_matter && change.changed &&
+                                     json_find(&tracker->update.object, "sample_name")))
         tracker->handler.on_changed(tracker->handler.ctx);
     return change.created;
 }

@@ -17,6 +17,8 @@ struct device {
     char *name; /* NULL where it was only found */
     char *text; /* the payload that is wanted, or else the last one that was; NULL for none */
     size_t length;
+    char *farewell; /* to be sent once before `text`; NULL for none */
+    size_t farewell_length;
     char *job_id; /* whoever waits for the topic to be cleared; NULL for nobody */
     int64_t not_before_ms;
     bool wanted;
@@ -24,6 +26,7 @@ struct device {
     bool stands;    /* something stands on the topic, or is on the way there */
     bool current;   /* and it is `text` */
     bool again;     /* to be sent though it stands there */
+    bool refused;   /* by the broker, and to be tried once more */
     bool unseen;    /* it was cleared while Home Assistant was perhaps away */
     bool confirmed; /* by the broker, since announcer_read_begin */
     bool reviewed;  /* kept or shown, since announcer_review_begin */
@@ -34,9 +37,10 @@ struct device {
 struct announcer {
     struct device *table;
     struct device *on_the_way;
-    bool way_clears; /* what is on the way is the clearing of a topic */
-    int64_t next_ms; /* no message before that */
-    char *settled;   /* the job that announcer_settle returned last */
+    bool stood_before; /* something stood on its topic before */
+    bool way_clears;   /* what is on the way is the clearing of a topic */
+    int64_t next_ms;   /* no message before that */
+    char *settled;     /* the job that announcer_settle returned last */
     size_t most_remembered;
 };
 
@@ -75,6 +79,7 @@ static void drop(struct announcer *announcer, struct device *device)
     HASH_DEL(announcer->table, device);
     free(device->name);
     free(device->text);
+    free(device->farewell);
     free(device->job_id);
     free(device);
 }
@@ -106,7 +111,23 @@ static bool has_text(const struct device *device, const char *payload, size_t le
     return device->text && device->length == length && memcmp(device->text, payload, length) == 0;
 }
 
+static void set_farewell(struct device *device, const char *farewell, size_t length)
+{
+    free(device->farewell);
+    device->farewell = farewell ? xmemdup0(farewell, length) : NULL;
+    device->farewell_length = length;
+}
+
 /* ---- What should stand there */
+
+const char *announcer_standing(const struct announcer *announcer, const char *topic, size_t *length)
+{
+    const struct device *device = find(announcer, topic);
+    if (!device || !device->undecided || !device->stands)
+        return NULL;
+    *length = device->length;
+    return device->text;
+}
 
 void announcer_show(struct announcer *announcer, const struct announcer_device *wanted,
     const char *payload, size_t length)
@@ -120,6 +141,8 @@ void announcer_show(struct announcer *announcer, const struct announcer_device *
     device->job_id = NULL;
     free(device->name);
     device->name = xstrdup(wanted->name);
+    if (wanted->farewell)
+        set_farewell(device, wanted->farewell, wanted->farewell_length);
     if (has_text(device, payload, length))
         return;
     set_text(device, payload, length);
@@ -131,6 +154,7 @@ static void hide(struct device *device)
     device->wanted = false;
     device->undecided = false;
     device->again = false;
+    set_farewell(device, NULL, 0);
     free(device->name);
     device->name = NULL;
 }
@@ -216,10 +240,12 @@ void announcer_found(struct announcer *announcer, const char *topic, enum announ
 /* What is to go is cleared though the broker has lost it: Home Assistant has not. */
 void announcer_read_end(struct announcer *announcer)
 {
-    for (struct device *device = announcer->table; device; device = next_of(device))
+    for (struct device *device = announcer->table; device; device = next_of(device)) {
+        device->refused = false;
         if (!device->confirmed && device != announcer->on_the_way &&
             (device->wanted || device->undecided))
             device->stands = false;
+    }
 }
 
 void announcer_repeat(struct announcer *announcer, int64_t at_ms)
@@ -237,7 +263,7 @@ enum action { ACTION_NONE, ACTION_SEND, ACTION_CLEAR };
 
 static enum action action_for(const struct device *device)
 {
-    if (device->undecided)
+    if (device->undecided || device->refused)
         return ACTION_NONE;
     if (device->wanted)
         return device->stands && device->current && !device->again ? ACTION_NONE : ACTION_SEND;
@@ -274,6 +300,7 @@ static struct device *choose(struct announcer *announcer, int64_t now_ms, int64_
     struct device *best = NULL;
     *wake_ms = INT64_MAX;
     for (struct device *device = announcer->table; device; device = next_of(device)) {
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not see HASH_DEL in drop. */
         enum action action = action_for(device);
         if (action == ACTION_NONE)
             continue;
@@ -291,12 +318,16 @@ static struct device *choose(struct announcer *announcer, int64_t now_ms, int64_
 
 static void describe(struct device *device, bool clears, struct announcement *announcement)
 {
-    *announcement = (struct announcement){
-        .topic = device->topic,
-        .payload = clears ? "" : device->text,
-        .length = clears ? 0 : device->length,
-        .job_id = clears ? device->job_id : NULL,
-    };
+    *announcement = (struct announcement){.topic = device->topic, .payload = ""};
+    if (clears) {
+        announcement->job_id = device->job_id;
+    } else if (device->farewell) {
+        announcement->payload = device->farewell;
+        announcement->length = device->farewell_length;
+    } else {
+        announcement->payload = device->text;
+        announcement->length = device->length;
+    }
 }
 
 bool announcer_next(struct announcer *announcer, int64_t now_ms, struct announcement *announcement,
@@ -311,8 +342,9 @@ bool announcer_next(struct announcer *announcer, int64_t now_ms, struct announce
         return false;
     bool clears = action_for(device) == ACTION_CLEAR;
     describe(device, clears, announcement);
+    announcer->stood_before = device->stands;
     device->stands = !clears;
-    device->current = !clears;
+    device->current = !clears && !device->farewell;
     device->again = false;
     device->confirmed = true;
     announcer->on_the_way = device;
@@ -344,13 +376,33 @@ void announcer_done(struct announcer *announcer, int64_t now_ms, bool seen)
     announcer->on_the_way = NULL;
     device->confirmed = true;
     device->not_before_ms = now_ms + ANNOUNCER_SPACING_MS;
-    if (!announcer->way_clears)
+    if (device->refused)
         return;
+    if (!announcer->way_clears) {
+        set_farewell(device, NULL, 0);
+        return;
+    }
     free(device->job_id);
     device->job_id = NULL;
     device->unseen = false;
     if (!device->wanted && !seen)
         remember_unseen(announcer, device);
+}
+
+void announcer_refused(struct announcer *announcer, const char *topic)
+{
+    struct device *device = announcer->on_the_way;
+    if (!device || strcmp(device->topic, topic) != 0)
+        return;
+    device->refused = true;
+    device->stands = announcer->stood_before;
+    device->current = false;
+}
+
+void announcer_again(struct announcer *announcer)
+{
+    for (struct device *device = announcer->table; device; device = next_of(device))
+        device->refused = false;
 }
 
 bool announcer_settle(
@@ -375,7 +427,7 @@ bool announcer_settle(
 bool announcer_is_idle(const struct announcer *announcer)
 {
     for (struct device *device = announcer->table; device; device = next_of(device))
-        if (action_for(device) != ACTION_NONE)
+        if (device->refused || action_for(device) != ACTION_NONE)
             return false;
     return !announcer->on_the_way;
 }

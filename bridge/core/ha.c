@@ -441,50 +441,7 @@ void ha_append_name(struct buf *out, const struct job *job, enum config_device_n
         buf_append_text(out, "?");
 }
 
-/* ---- What stands at the broker */
-
-static char *take_string(const struct json_object *object, const char *name)
-{
-    struct buf text;
-    const struct json_member *member = json_find(object, name);
-    buf_init(&text, UINT16_MAX);
-    if (member)
-        json_decode_string(member->value, &text);
-    char *taken = buf_take(&text);
-    return taken ? taken : xstrdup("");
-}
-
-static void read_inner(struct json_object *inner, const struct json_object *outer, const char *name)
-{
-    const struct json_member *member = json_find(outer, name);
-    inner->count = 0;
-    if (member)
-        json_object_read(inner, member->value.at, member->value.length);
-}
-
-bool ha_found_read(struct ha_found *found, const char *payload, size_t length)
-{
-    struct json_object whole = {0}, inner = {0};
-    bool read = json_object_read(&whole, payload, length) == JSON_OK;
-    if (read) {
-        read_inner(&inner, &whole, "origin");
-        found->origin = take_string(&inner, "name");
-        read_inner(&inner, &whole, "device");
-        found->serial = take_string(&inner, "serial_number");
-        found->via_device = take_string(&inner, "via_device");
-    }
-    json_object_clear(&inner);
-    json_object_clear(&whole);
-    return read;
-}
-
-void ha_found_clear(struct ha_found *found)
-{
-    free(found->origin);
-    free(found->serial);
-    free(found->via_device);
-    *found = (struct ha_found){0};
-}
+/* ---- Topics */
 
 void ha_append_topic(struct buf *out, const char *prefix, const char *object_id)
 {

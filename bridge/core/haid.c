@@ -96,6 +96,9 @@ void haid_append_slug(struct buf *out, const char *text)
         if (gap)
             buf_append_char(out, '_');
         gap = false;
-        buf_append_char(out, *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c);
+        char small = *c;
+        if (small >= 'A' && small <= 'Z')
+            small = (char)(small - 'A' + 'a');
+        buf_append_char(out, small);
     }
 }

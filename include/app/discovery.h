@@ -53,6 +53,10 @@ void discovery_remembered_all(struct discovery *discovery);
 /* The message of that sequence has ended, whoever it was from. */
 void discovery_done(struct discovery *discovery, uint64_t sequence);
 
+/* The broker refused a message on this topic, and may take it later; and: it is time to try. */
+void discovery_refused(struct discovery *discovery, const char *topic);
+void discovery_again(struct discovery *discovery);
+
 /* The prefixes below which discovery of this bridge may stand: for bridge/info. Borrowed until the
  * next call. */
 const struct config_list *discovery_prefixes(struct discovery *discovery);

@@ -23,7 +23,8 @@ struct counters;
 /* What others want to know of the jobs. */
 struct tracker_handler {
     void *ctx;
-    /* Jobs came, went, changed their status or their sample's name, or the first list was read. */
+    /* Jobs came, went or changed their status, or (with homeassistant.enabled) their sample's name;
+     * or the first list was read. */
     void (*on_changed)(void *ctx);
     /* The job's topics are about to be cleared. True: something else has to be cleared before its
      * state, and tracker_clear will be called. */

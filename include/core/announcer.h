@@ -34,10 +34,17 @@ struct announcer_device {
     const char *topic;
     enum announcer_kind kind;
     const char *name; /* as it was rendered into the payload */
+    /* What has to be said once before the payload, NULL for nothing. */
+    const char *farewell;
+    size_t farewell_length;
 };
 
+/* What was found at the broker of a device that nobody has decided on yet; NULL for none. Borrowed
+ * until the next call. */
+const char *announcer_standing(
+    const struct announcer *announcer, const char *topic, size_t *length);
 /* The device is to be shown with this payload. Copies all. */
-void announcer_show(struct announcer *announcer, const struct announcer_device *device,
+void announcer_show(struct announcer *announcer, const struct announcer_device *wanted,
     const char *payload, size_t length);
 /* The device is to go, if it stands there. */
 void announcer_hide(struct announcer *announcer, const char *topic);
@@ -84,6 +91,10 @@ bool announcer_next(struct announcer *announcer, int64_t now_ms, struct announce
     int64_t *wake_ms);
 /* The message on the way has ended: acknowledged, or given up. `seen`: Home Assistant is there. */
 void announcer_done(struct announcer *announcer, int64_t now_ms, bool seen);
+/* Before announcer_done: the broker refused a message on this topic, and may take it later. It is
+ * held back until announcer_again, or until the broker was asked for what it has. */
+void announcer_refused(struct announcer *announcer, const char *topic);
+void announcer_again(struct announcer *announcer);
 
 /* At the end of the program, until it returns false: the jobs that are still waited for. What was
  * announced too short a time ago stays, for the next run to find and clear. */

@@ -40,17 +40,6 @@ void ha_append_job(struct buf *out, const struct ha *ha, const char *id, const c
 void ha_append_name(struct buf *out, const struct job *job, enum config_device_name how,
     struct json_object *scratch);
 
-/* A discovery payload that stands at the broker, as far as it tells whose it is. Strings are owned;
- * "" where there is none. */
-struct ha_found {
-    char *origin;     /* origin.name */
-    char *serial;     /* device.serial_number: of a bridge's device its client id */
-    char *via_device; /* device.via_device: of a job's device its bridge */
-};
-/* False, and nothing to clear, where the payload is no JSON object. The caller clears. */
-bool ha_found_read(struct ha_found *found, const char *payload, size_t length);
-void ha_found_clear(struct ha_found *found);
-
 /* What origin.name says in all payloads of this program. */
 #define HA_ORIGIN "aiva-mqtt-bridge"
 

@@ -9,6 +9,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+from harness import ha_devices  # noqa: E402
 from harness.bad_broker import BadBroker  # noqa: E402
 from harness.bridge import Bridge  # noqa: E402
 from harness.proxy import Proxy  # noqa: E402
@@ -111,6 +112,16 @@ def slow_dns():
         pytest.skip(f"{shim} is not built")
     return {"LD_PRELOAD": str(shim.resolve()), "SLOW_DNS_S": "30",
             "ASAN_OPTIONS": "verify_asan_link_order=0"}
+
+
+@pytest.fixture
+def spaced():
+    """A list to put worlds into whose messages to Home Assistant are looked at in the end: none came
+    too soon after another about the same device."""
+    worlds = []
+    yield worlds
+    for world in worlds:
+        ha_devices.assert_spaced(world)
 
 
 @pytest.fixture

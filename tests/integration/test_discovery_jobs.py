@@ -15,7 +15,7 @@ def device_of(name):
 
 
 @pytest.fixture(autouse=True)
-def spaced(request):
+def well_spaced(request):
     """Whatever a test does, nobody's messages come too close to each other."""
     used = request.getfixturevalue(
         "shared_world" if "shared" in request.fixturenames else "world")

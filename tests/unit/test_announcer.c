@@ -41,8 +41,9 @@ static int teardown(void **state)
 static void show(struct fixture *f, const char *topic, const char *payload)
 {
     enum announcer_kind kind = strncmp(topic, "bridge", 6) == 0 ? ANNOUNCER_BRIDGE : ANNOUNCER_JOB;
-    announcer_show(
-        f->announcer, &(struct announcer_device){topic, kind, payload}, payload, strlen(payload));
+    announcer_show(f->announcer,
+        &(struct announcer_device){.topic = topic, .kind = kind, .name = payload}, payload,
+        strlen(payload));
 }
 
 static void found(struct fixture *f, const char *topic, const char *payload)
@@ -329,6 +330,58 @@ static void test_announcer_what_is_on_the_way_is_newer_than_what_is_found(void *
     assert_nothing(f, -1);
 }
 
+static void show_with_farewell(struct fixture *f, const char *farewell, const char *payload)
+{
+    announcer_show(f->announcer,
+        &(struct announcer_device){.topic = "a",
+            .kind = ANNOUNCER_JOB,
+            .name = payload,
+            .farewell = farewell,
+            .farewell_length = strlen(farewell)},
+        payload, strlen(payload));
+}
+
+static void test_announcer_says_farewell_before_what_is_new(void **state)
+{
+    struct fixture *f = *state;
+    size_t length = 0;
+    assert_null(announcer_standing(f->announcer, "a", &length));
+    found(f, "a", "old");
+    announcer_read_end(f->announcer);
+    assert_string_equal(announcer_standing(f->announcer, "a", &length), "old");
+    assert_int_equal(length, 3);
+    show_with_farewell(f, "bye", "new");
+    assert_null(announcer_standing(f->announcer, "a", &length));
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    assert_sent(f, "a", "bye");
+    assert_nothing(f, ANNOUNCER_SPACING_MS - ANNOUNCER_PACE_MS);
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    assert_sent(f, "a", "new");
+    assert_nothing(f, -1);
+}
+
+static void test_announcer_says_farewell_again_where_it_was_refused(void **state)
+{
+    struct fixture *f = *state;
+    found(f, "a", "old");
+    announcer_read_end(f->announcer);
+    show_with_farewell(f, "bye", "new");
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    assert_next(f, "a", "bye");
+    announcer_refused(f->announcer, "a");
+    done(f);
+    announcer_again(f->announcer);
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    assert_sent(f, "a", "bye");
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    assert_sent(f, "a", "new");
+    /* Nobody needs it any more. */
+    found(f, "b", "old");
+    announcer_hide(f->announcer, "a");
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    assert_sent(f, "a", "");
+}
+
 /* ---- Home Assistant comes and goes */
 
 static void test_announcer_repeats_everything_from_the_given_time_on(void **state)
@@ -411,6 +464,50 @@ static void test_announcer_remembers_the_last_unseen_removals(void **state)
     assert_sent(f, "d", "1");
     assert_sent(f, "e", "1");
     assert_nothing(f, ANNOUNCER_SPACING_MS - 3 * ANNOUNCER_PACE_MS);
+}
+
+/* ---- The broker refuses */
+
+static void test_announcer_what_was_refused_waits_until_it_may_be_taken(void **state)
+{
+    struct fixture *f = *state;
+    standing(f, "a", "1");
+    show(f, "a", "2");
+    show(f, "b", "1");
+    assert_next(f, "a", "2");
+    announcer_refused(f->announcer, "b");
+    announcer_refused(f->announcer, "a");
+    done(f);
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    assert_sent(f, "b", "1");
+    assert_nothing(f, -1);
+    assert_false(announcer_is_idle(f->announcer));
+    announcer_again(f->announcer);
+    assert_sent(f, "a", "2");
+    assert_nothing(f, -1);
+}
+
+static void test_announcer_a_clearing_that_was_refused_is_made_again(void **state)
+{
+    struct fixture *f = *state;
+    standing(f, "a", "1");
+    show(f, "a", "2");
+    assert_next(f, "a", "2");
+    announcer_refused(f->announcer, "a");
+    done(f);
+    /* What stood there before is there still. */
+    announcer_hide(f->announcer, "a");
+    announcer_again(f->announcer);
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    assert_next(f, "a", "");
+    announcer_refused(f->announcer, "a");
+    done(f);
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    assert_nothing(f, -1);
+    /* A new connection may mend it as well. */
+    announcer_read_begin(f->announcer);
+    announcer_read_end(f->announcer);
+    assert_sent(f, "a", "");
 }
 
 /* ---- The end */
@@ -516,11 +613,15 @@ int main(void)
         TEST(sends_again_what_the_broker_has_lost),
         TEST(mends_what_the_broker_has_of_before),
         TEST(what_is_on_the_way_is_newer_than_what_is_found),
+        TEST(says_farewell_before_what_is_new),
+        TEST(says_farewell_again_where_it_was_refused),
         TEST(repeats_everything_from_the_given_time_on),
         TEST(repeats_no_earlier_than_the_spacing),
         TEST(makes_removals_again_that_nobody_saw),
         TEST(an_unseen_removal_is_forgotten_when_the_device_is_back),
         TEST(remembers_the_last_unseen_removals),
+        TEST(what_was_refused_waits_until_it_may_be_taken),
+        TEST(a_clearing_that_was_refused_is_made_again),
         TEST(settles_with_everyone_who_waits),
         TEST(random_walk_keeps_the_rules),
     };

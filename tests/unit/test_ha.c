@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "ha.h"
+#include "hafound.h"
 #include "haid.h"
 
 /* ---- Names */
@@ -41,14 +42,16 @@ static void assert_object_id(const char *root, const char *id, const char *expec
     free(found);
 }
 
-#define SIXTY_FOUR "0123456789012345678901234567890123456789012345678901234567890123"
+#define OF_64 "0123456789012345678901234567890123456789012345678901234567890123"
+
+static const char of_65[] = OF_64 "x";
 
 static void test_ha_names_are_plain_where_they_can_be(void **state)
 {
     (void)state;
     assert_object_id("aiva", NULL, "aiva_bridge");
     assert_object_id("aiva", "job_abc123", "aiva_job_job_abc123");
-    assert_object_id("aiva", SIXTY_FOUR, "aiva_job_" SIXTY_FOUR);
+    assert_object_id("aiva", OF_64, "aiva_job_" OF_64);
     assert_object_id("a_b", "x", "a_b_job_x");
     assert_object_id("lab-2", "X-1", "lab-2_job_X-1");
 }
@@ -60,7 +63,7 @@ static void test_ha_names_escape_what_a_discovery_topic_refuses(void **state)
     assert_object_id("aiva", "a.b", "aiva_job_x-a-2Eb");
     assert_object_id("aiva", "a b", "aiva_job_x-a-20b");
     assert_object_id("aiva", "\xc3\xa4", "aiva_job_x--C3-A4");
-    assert_object_id("aiva", SIXTY_FOUR "4", "aiva_job_x-" SIXTY_FOUR "4");
+    assert_object_id("aiva", OF_64 "4", "aiva_job_x-" OF_64 "4");
     /* What looks as if it had been escaped. */
     assert_object_id("aiva", "x-a-2Eb", "aiva_job_x-x-2Da-2D2Eb");
     assert_object_id("x-a", "x-", "x-x-2Da_job_x-x-2D");
@@ -74,7 +77,7 @@ static void test_ha_names_never_collide(void **state)
         "aiva_job_x", "aiva_bridge", "aiva_job_a_job", "A_B", "a_j", "a_jo", "a_jo/b", "aiva/job"};
     static const char *const ids[] = {NULL, "a", "a.b", "a-2Eb", "x-a-2Eb", "job_x", "x_job_a",
         "bridge", "x", "a_b", "a b", "a-b", "A", "a_job_a", "job", "_job", "b_job_x", "\xc3\xa4",
-        "\xc3", "a/b", SIXTY_FOUR, SIXTY_FOUR "x"};
+        "\xc3", "a/b", OF_64, of_65};
     enum { ROOTS = sizeof roots / sizeof *roots, IDS = sizeof ids / sizeof *ids };
     char *names[ROOTS * IDS];
     for (size_t i = 0; i < ROOTS * IDS; i++)
@@ -105,8 +108,7 @@ static void test_ha_entity_ids_are_as_home_assistant_writes_them(void **state)
     (void)state;
     assert_slug("aiva_job_Job-1_Created", "aiva_job_job_1_created");
     assert_slug("__a  b__", "a_b");
-    assert_slug(
-        SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR "123456789", SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR "12345678");
+    assert_slug(OF_64 OF_64 OF_64 "123456789", OF_64 OF_64 OF_64 "12345678");
 }
 
 /* ---- What devices are called */
@@ -313,18 +315,18 @@ static void test_ha_the_longest_names_fit(void **state)
 static void test_ha_recognises_what_it_has_written(void **state)
 {
     struct fixture *f = *state;
-    struct ha_found found = {0};
+    struct hafound found = {0};
     bridge_payload(f);
-    assert_true(ha_found_read(&found, f->out.data, f->out.length));
+    assert_true(hafound_read(&found, f->out.data, f->out.length));
     assert_string_equal(found.origin, HA_ORIGIN);
     assert_string_equal(found.serial, "client-1");
     assert_string_equal(found.via_device, "");
-    ha_found_clear(&found);
+    hafound_clear(&found);
     job_payload(f, "a", "a");
-    assert_true(ha_found_read(&found, f->out.data, f->out.length));
+    assert_true(hafound_read(&found, f->out.data, f->out.length));
     assert_string_equal(found.serial, "a");
     assert_string_equal(found.via_device, "aiva_bridge");
-    ha_found_clear(&found);
+    hafound_clear(&found);
 }
 
 static void test_ha_recognises_nothing_in_what_others_wrote(void **state)
@@ -332,16 +334,60 @@ static void test_ha_recognises_nothing_in_what_others_wrote(void **state)
     (void)state;
     static const char *const others[] = {"{}", "{\"origin\":null,\"device\":[]}",
         "{\"origin\":{\"name\":[1]},\"device\":{\"via_device\":7}}", "{\"o\":{\"name\":\"x\"}}"};
-    struct ha_found found = {0};
+    struct hafound found = {0};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        assert_true(ha_found_read(&found, others[i], strlen(others[i])));
+        assert_true(hafound_read(&found, others[i], strlen(others[i])));
         assert_string_equal(found.origin, "");
         assert_string_equal(found.serial, "");
         assert_string_equal(found.via_device, "");
-        ha_found_clear(&found);
+        hafound_clear(&found);
     }
-    assert_false(ha_found_read(&found, "[]", 2));
-    assert_false(ha_found_read(&found, "", 0));
+    assert_false(hafound_read(&found, "[]", 2));
+    assert_false(hafound_read(&found, "", 0));
+}
+
+static void assert_farewell(const char *standing, const char *payload, const char *expected)
+{
+    struct buf out;
+    buf_init(&out, 65536);
+    bool any = hafound_append_farewell(&out, standing, strlen(standing), payload, strlen(payload));
+    assert_int_equal(any, expected != NULL);
+    if (expected)
+        assert_string_equal(out.data, expected);
+    buf_clear(&out);
+}
+
+static void test_ha_entities_that_are_no_more_say_farewell(void **state)
+{
+    (void)state;
+    static const char payload[] = "{\"a\":1,\"components\":{\"x\":{\"platform\":\"sensor\"}}}";
+    assert_farewell("{\"components\":{\"y\":{\"platform\":\"button\",\"name\":\"n\"},"
+                    "\"x\":{\"platform\":\"button\"},\"\\u007a\":{\"platform\":\"event\"}}}",
+        payload,
+        "{\"a\":1,\"components\":{\"x\":{\"platform\":\"sensor\"},\"y\":{\"platform\":\"button\"},"
+        "\"\\u007a\":{\"platform\":\"event\"}}}");
+    static const char *const without[] = {payload, "{}", "", "[]", "{\"components\":[]}",
+        "{\"components\":{\"\\u0078\":{\"platform\":\"button\"}}}",
+        "{\"components\":{\"y\":{\"name\":\"n\"}}}", "{\"components\":{\"y\":7}}"};
+    for (size_t i = 0; i < sizeof without / sizeof *without; i++)
+        assert_farewell(without[i], payload, NULL);
+}
+
+static void test_ha_a_button_that_is_no_more_says_farewell(void **state)
+{
+    struct fixture *f = *state;
+    struct json_problem problem;
+    struct buf out;
+    char *before = strdup(job_payload(f, "a", "a"));
+    assert_non_null(before);
+    f->ha.allow = CONFIG_COMMAND_DELETE;
+    job_payload(f, "a", "a");
+    buf_init(&out, 65536);
+    assert_true(hafound_append_farewell(&out, before, strlen(before), f->out.data, f->out.length));
+    assert_int_equal(json_check(out.data, out.length, &problem), JSON_OK);
+    assert_holds(out.data, ",\"cancel\":{\"platform\":\"button\"}}}");
+    buf_clear(&out);
+    free(before);
 }
 
 int main(void)
@@ -364,6 +410,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_ha_knows_every_documented_state, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ha_the_longest_names_fit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ha_recognises_what_it_has_written, setup, teardown),
+        cmocka_unit_test(test_ha_entities_that_are_no_more_say_farewell),
+        cmocka_unit_test_setup_teardown(
+            test_ha_a_button_that_is_no_more_says_farewell, setup, teardown),
         cmocka_unit_test(test_ha_recognises_nothing_in_what_others_wrote),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
