@@ -64,6 +64,7 @@ struct discovery {
     bool earlier_read;           /* what stands below the earlier ones is known */
     struct stranger *strangers;
     size_t stranger_count;
+    struct log_limit large_limit;
     struct json_object object; /* scratch */
     struct buf topic, payload; /* scratch */
 };
@@ -272,7 +273,8 @@ static void name_job_topic(struct discovery *discovery, const char *job_id)
 static void show(struct discovery *discovery, enum announcer_kind kind, const char *name)
 {
     if (discovery->topic.failed || discovery->payload.failed) {
-        log_error("%s: the device is too large to be announced", name);
+        log_error_limited(&discovery->large_limit, loop_now(discovery->loop),
+            "%s: the device is too large to be announced", name);
         return;
     }
     announcer_show(discovery->announcer,
