@@ -20,6 +20,7 @@
 #include "payload.h"
 #include "publisher.h"
 #include "secret.h"
+#include "service.h"
 #include "tracker.h"
 #include "upstream.h"
 #include "version.h"
@@ -50,6 +51,7 @@ struct bridge {
     struct broker *broker;
     struct commands *commands;
     struct health *health;
+    struct service *service;
     enum phase phase;
     bool ready;         /* the broker's memory has been read, and the upstream was started */
     int64_t started_ms; /* Unix time */
@@ -82,12 +84,14 @@ static void reload(struct bridge *bridge)
 {
     if (bridge->phase != PHASE_RUNNING)
         return;
+    service_reload_begins(bridge->service);
     if (reload_secrets(bridge)) {
         log_info("SIGHUP: secrets and certificates are read again; reconnecting");
         broker_reconnect(bridge->broker);
         if (bridge->ready)
             upstream_reconnect(bridge->upstream);
     }
+    service_reload_ends(bridge->service);
 }
 
 /* ---- Stopping, step by step */
@@ -179,6 +183,7 @@ static void before_sleep(void *ctx)
         advance_stop(bridge);
     publisher_pump(bridge->publisher);
     bridge->counters.loop_passes++;
+    service_update(bridge->service);
 }
 
 static void on_room(void *ctx, size_t room)
@@ -337,7 +342,10 @@ static bool watch(struct bridge *bridge, struct error *error)
         .commands = bridge->commands,
     };
     bridge->health = health_new(&parts, error);
-    return bridge->health != NULL;
+    if (!bridge->health)
+        return false;
+    bridge->service = service_new(bridge->loop, bridge->health, bridge->broker);
+    return true;
 }
 
 static bool bridge_start(struct bridge *bridge, struct error *error)
@@ -387,6 +395,7 @@ static void bridge_stop(struct bridge *bridge)
 {
     if (bridge->loop) {
         timer_stop(&bridge->phase_end);
+        service_free(bridge->service);
         health_free(bridge->health);
         broker_free(bridge->broker);
         commands_free(bridge->commands);

@@ -190,6 +190,13 @@ def test_containers_look_after_their_health():
     assert re.search(r"^ENV HTTP_LISTEN=127\.0\.0\.1:\d+$", dockerfile, flags=re.M)
 
 
+def test_systemd_is_told():
+    """The unit waits for READY=1, and hears the main process alone."""
+    unit = (CONFIG / "aiva-mqtt-bridge.service").read_text().splitlines()
+    assert {"Type=notify", "NotifyAccess=main"} <= set(unit)
+    assert any(re.fullmatch(r"WatchdogSec=\d+", line) for line in unit)
+
+
 def test_stages_are_in_order():
     """`docker build .` makes the bridge."""
     stages = re.findall(r"^FROM \S+ AS (\S+)$", (ROOT / "Dockerfile").read_text(), flags=re.M)
