@@ -6,7 +6,7 @@ FROM debian:bookworm-slim AS build
 WORKDIR /src
 SHELL ["/bin/bash", "-euc"]
 COPY cmake/packages.sh cmake/
-RUN . cmake/packages.sh && packages_need "${PACKAGES_BUILD[@]}" libmicrohttpd-dev
+RUN . cmake/packages.sh && packages_need "${PACKAGES_BUILD[@]}"
 COPY CMakeLists.txt CMakePresets.json ./
 COPY cmake cmake
 COPY include include
@@ -29,4 +29,8 @@ FROM scratch AS bridge
 COPY --from=build /rootfs/bridge /
 USER 10001:10001
 STOPSIGNAL SIGTERM
+# Inside the container alone; 0.0.0.0:9280 lets Prometheus in. Wins over http.listen in a file.
+ENV HTTP_LISTEN=127.0.0.1:9280
+HEALTHCHECK --interval=30s --timeout=10s --start-period=10s --retries=3 \
+    CMD ["/usr/local/bin/aiva-mqtt-bridge", "--healthcheck"]
 ENTRYPOINT ["/usr/local/bin/aiva-mqtt-bridge"]

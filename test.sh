@@ -51,7 +51,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
 # shellcheck source=cmake/packages.sh
 . cmake/packages.sh
 # mosquitto lives where an ordinary user's PATH does not lead.
-export PATH=$PATH:/usr/local/sbin:/usr/sbin
+export PATH=$PATH:/usr/local/sbin:/usr/sbin:$PWD/build/tools
 # Most of the time of the integration tests is spent waiting.
 jobs=$(($(nproc) * 2))
 summary=()
@@ -142,6 +142,9 @@ case "$part" in
 all | node-red) mapfile -t node_packages < <(packages_node) ;;
 esac
 packages_need "${PACKAGES_BUILD[@]}" "${PACKAGES_DEMO[@]}" "${PACKAGES_TEST[@]}" "${node_packages[@]}" || exit 1
+case "$part" in
+all | integration) promtool_need build/tools ;;
+esac
 
 case "$part" in
 all)

@@ -12,6 +12,7 @@
 #include "check.h"
 #include "config.h"
 #include "guard.h"
+#include "healthcheck.h"
 #include "limit.h"
 #include "loop.h"
 #include "mem.h"
@@ -43,7 +44,9 @@ static const char usage[] =
     "  --help          print this\n"
     "\n"
     "The key comes from AIVA_API_KEY or AIVA_API_KEY_FILE, the broker from MQTT_URL; the README\n"
-    "has all settings. Exit codes: 0 orderly stop or check passed, 1 failure while running,\n"
+    "has all settings. Signals: SIGTERM and SIGINT stop it in order, SIGHUP reads secrets and\n"
+    "certificates again, SIGUSR1 and SIGUSR2 make the log say more and less.\n"
+    "Exit codes: 0 orderly stop or check passed, 1 failure while running,\n"
     "2 usage or configuration, 3 --check: AIVA, 4 --check: the broker.\n";
 
 static int exit_code(const struct error *error)
@@ -127,11 +130,14 @@ static int print_acl(const struct config *config)
 
 static int healthcheck(const struct config *config)
 {
-    if (config->http.listen[0] == '\0')
-        fprintf(stderr, "aiva-mqtt-bridge: http.listen is off: there is nothing to ask\n");
-    else
-        fprintf(stderr, "aiva-mqtt-bridge: http.listen is not served by this version\n");
-    return 1;
+    struct error error = {.class = ERROR_NONE};
+    struct buf found;
+    buf_init(&found, LIMIT_STATUS_BODY);
+    bool well = healthcheck_run(config, &found, &error);
+    if (well)
+        printf("%s\n", found.data);
+    buf_clear(&found);
+    return well ? 0 : report(&error);
 }
 
 static int act(enum action action, struct config *config, const struct config_source *source)
@@ -153,8 +159,6 @@ static int act(enum action action, struct config *config, const struct config_so
     case ACTION_RUN:
         break;
     }
-    if (config->http.listen[0] != '\0')
-        log_warn("http.listen has no effect in this version");
     return bridge_run(config, source, &error) ? 0 : report(&error);
 }
 

@@ -4,9 +4,9 @@
 
 # To build and run the bridge.
 PACKAGES_BUILD=(build-essential cmake ninja-build pkg-config ca-certificates
-    libcurl4-openssl-dev libcjson-dev libpaho-mqtt-dev libssl-dev uthash-dev)
+    libcurl4-openssl-dev libcjson-dev libpaho-mqtt-dev libssl-dev libmicrohttpd-dev libsystemd-dev uthash-dev)
 # For the demonstration besides: the AIVA simulator, a broker, the live view.
-PACKAGES_DEMO=(libmicrohttpd-dev mosquitto mosquitto-clients python3)
+PACKAGES_DEMO=(mosquitto mosquitto-clients python3)
 # For the tests besides.
 PACKAGES_TEST=(git libcmocka-dev python3-pytest python3-paho-mqtt python3-yaml python3-jinja2 openssl curl
     jq clang clang-format clang-tidy cppcheck libclang-rt-dev shellcheck systemd valgrind)
@@ -67,6 +67,29 @@ packages_need()
         return 1
     fi
     rm -f "$log"
+}
+
+# Puts promtool, which checks metrics and alert rules for the tests, into a folder, unless it is there
+# or on the PATH. Debian has it in the package of the Prometheus server, which would start at once: only
+# this one program is taken out of it, and nothing is installed. Where that fails, the tests that need
+# it are skipped.
+promtool_need()
+{
+    local folder=$1 work status=0
+    if command -v promtool >/dev/null || [ -x "$folder/promtool" ]; then
+        return 0
+    fi
+    work=$(mktemp -d)
+    echo "Fetching promtool into $folder"
+    (cd "$work" && apt-get -q download prometheus && dpkg-deb --fsys-tarfile prometheus_*.deb |
+        tar -x ./usr/bin/promtool) >"$work/log" 2>&1 &&
+        mkdir -p "$folder" && mv "$work/usr/bin/promtool" "$folder/" || status=1
+    if [ $status -ne 0 ]; then
+        tail -n 5 "$work/log" >&2
+        echo "${0##*/}: promtool cannot be had: the tests that need it are skipped" >&2
+    fi
+    rm -rf "$work"
+    return 0
 }
 
 # Runs a command in silence; shows what it said if it fails.

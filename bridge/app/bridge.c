@@ -14,11 +14,13 @@
 #include "commands.h"
 #include "counters.h"
 #include "discovery.h"
+#include "health.h"
 #include "http.h"
 #include "loop.h"
 #include "payload.h"
 #include "publisher.h"
 #include "secret.h"
+#include "service.h"
 #include "tracker.h"
 #include "upstream.h"
 #include "version.h"
@@ -48,10 +50,13 @@ struct bridge {
     struct upstream *upstream;
     struct broker *broker;
     struct commands *commands;
+    struct health *health;
+    struct service *service;
     enum phase phase;
     bool ready;         /* the broker's memory has been read, and the upstream was started */
     int64_t started_ms; /* Unix time */
     struct timer phase_end;
+    struct log_limit secrets_limit;
 };
 
 /* ---- Secrets and certificates */
@@ -60,7 +65,8 @@ static bool reload_secrets(struct bridge *bridge)
 {
     struct error error;
     if (!config_reload_secrets(bridge->config, bridge->source, &error)) {
-        log_error("the secrets cannot be read again, the old ones stay in use: %s", error.text);
+        log_error_limited(&bridge->secrets_limit, loop_now(bridge->loop),
+            "the secrets cannot be read again, the old ones stay in use: %s", error.text);
         return false;
     }
     secret_set(SECRET_API_KEY, bridge->config->aiva.api_key);
@@ -76,12 +82,16 @@ static void on_refused(void *ctx)
 
 static void reload(struct bridge *bridge)
 {
-    if (bridge->phase != PHASE_RUNNING || !reload_secrets(bridge))
+    if (bridge->phase != PHASE_RUNNING)
         return;
-    log_info("secrets and certificates are read again; reconnecting");
-    broker_reconnect(bridge->broker);
-    if (bridge->ready)
-        upstream_reconnect(bridge->upstream);
+    service_reload_begins(bridge->service);
+    if (reload_secrets(bridge)) {
+        log_info("SIGHUP: secrets and certificates are read again; reconnecting");
+        broker_reconnect(bridge->broker);
+        if (bridge->ready)
+            upstream_reconnect(bridge->upstream);
+    }
+    service_reload_ends(bridge->service);
 }
 
 /* ---- Stopping, step by step */
@@ -95,7 +105,9 @@ static void say_goodbye(void *ctx)
     }
     size_t left = publisher_waiting(bridge->publisher);
     if (left > 0)
-        log_warn("%zu messages could not be delivered in time", left);
+        log_warn("%zu messages could not be delivered in time and are lost; the next start "
+                 "publishes the jobs' states as they are then",
+            left);
     bridge->phase = PHASE_GOODBYE;
     timer_set(&bridge->phase_end, loop_now(bridge->loop) + GOODBYE_MS);
     publisher_say_offline(bridge->publisher);
@@ -104,12 +116,15 @@ static void say_goodbye(void *ctx)
 static void begin_stop(struct bridge *bridge, int signal_number)
 {
     if (bridge->phase != PHASE_RUNNING) {
-        log_warn("stopping at once");
+        log_warn("a second signal: stopping at once, with %zu messages not delivered",
+            publisher_waiting(bridge->publisher));
         loop_stop(bridge->loop);
         return;
     }
-    log_info("%s: stopping", signal_number == SIGINT ? "SIGINT" : "SIGTERM");
+    log_info("%s: stopping; %zu messages wait for the broker",
+        signal_number == SIGINT ? "SIGINT" : "SIGTERM", publisher_waiting(bridge->publisher));
     bridge->phase = PHASE_DRAINING;
+    health_set_stopping(bridge->health);
     upstream_stop(bridge->upstream);
     commands_stop(bridge->commands);
     tracker_flush(bridge->tracker);
@@ -141,10 +156,19 @@ static void advance_stop(struct bridge *bridge)
 static void on_signal(void *ctx, int signal_number)
 {
     struct bridge *bridge = ctx;
-    if (signal_number == SIGHUP)
+    switch (signal_number) {
+    case SIGHUP:
         reload(bridge);
-    else
+        break;
+    case SIGUSR1:
+        log_change_level(1);
+        break;
+    case SIGUSR2:
+        log_change_level(-1);
+        break;
+    default:
         begin_stop(bridge, signal_number);
+    }
 }
 
 static void on_inbox(void *ctx, const struct inbox_event *event)
@@ -159,6 +183,8 @@ static void before_sleep(void *ctx)
     if (bridge->phase != PHASE_RUNNING)
         advance_stop(bridge);
     publisher_pump(bridge->publisher);
+    bridge->counters.loop_passes++;
+    service_update(bridge->service);
 }
 
 static void on_room(void *ctx, size_t room)
@@ -305,6 +331,26 @@ static void on_command(
 
 /* ---- Start and stop */
 
+/* Last, since it looks at all the others. */
+static bool watch(struct bridge *bridge, struct error *error)
+{
+    struct health_parts parts = {
+        .loop = bridge->loop,
+        .config = bridge->config,
+        .counters = &bridge->counters,
+        .broker = bridge->broker,
+        .upstream = bridge->upstream,
+        .publisher = bridge->publisher,
+        .tracker = bridge->tracker,
+        .commands = bridge->commands,
+    };
+    bridge->health = health_new(&parts, error);
+    if (!bridge->health)
+        return false;
+    bridge->service = service_new(bridge->loop, bridge->health, bridge->broker);
+    return true;
+}
+
 static bool bridge_start(struct bridge *bridge, struct error *error)
 {
     const struct config *config = bridge->config;
@@ -342,6 +388,8 @@ static bool bridge_start(struct bridge *bridge, struct error *error)
     bridge->broker = broker_new(bridge->loop, config, bridge->publisher, &bridge->counters,
         &(struct broker_handler){bridge, on_remembered, on_remembered_info, on_remembered_all,
             on_ready, on_reconnected, on_lost, on_command, on_foreign, on_refused});
+    if (!watch(bridge, error))
+        return false;
     broker_start(bridge->broker);
     return true;
 }
@@ -350,6 +398,8 @@ static void bridge_stop(struct bridge *bridge)
 {
     if (bridge->loop) {
         timer_stop(&bridge->phase_end);
+        service_free(bridge->service);
+        health_free(bridge->health);
         broker_free(bridge->broker);
         commands_free(bridge->commands);
         upstream_free(bridge->upstream);
@@ -366,21 +416,28 @@ static void log_summary(const struct counters *counters)
 {
     log_info("stopped: %llu events, %llu skipped, %llu unusable job ids; %llu publications, %llu "
              "acknowledged, %llu refused; %llu commands, %llu dropped; %llu connections to the "
-             "broker, %llu "
-             "lost; %llu to the stream, %llu failures",
-        (unsigned long long)counters->events, (unsigned long long)counters->events_skipped,
-        (unsigned long long)counters->jobs_refused, (unsigned long long)counters->published,
-        (unsigned long long)counters->acknowledged, (unsigned long long)counters->refused,
-        (unsigned long long)counters->commands, (unsigned long long)counters->commands_dropped,
-        (unsigned long long)counters->broker_connects, (unsigned long long)counters->broker_losses,
-        (unsigned long long)counters->stream_opens, (unsigned long long)counters->stream_failures);
+             "broker, %llu failures; %llu to the stream, %llu failures",
+        (unsigned long long)counters->events,
+        (unsigned long long)counters_sum(counters->events_skipped, COUNTERS_SKIPS),
+        (unsigned long long)counters->ids_refused, (unsigned long long)counters->published,
+        (unsigned long long)counters->acknowledged,
+        (unsigned long long)counters_sum(counters->refused, COUNTERS_REFUSALS),
+        (unsigned long long)counters_sum(
+            (const uint64_t *)counters->commands, sizeof counters->commands / sizeof(uint64_t)),
+        (unsigned long long)counters->commands_dropped,
+        (unsigned long long)counters->broker_connects,
+        (unsigned long long)counters_sum(counters->broker_failures, COUNTERS_BROKER_FAILURES),
+        (unsigned long long)counters->stream_connects,
+        (unsigned long long)counters_sum(counters->stream_failures, COUNTERS_STREAM_FAILURES));
 }
 
 bool bridge_run(struct config *config, const struct config_source *source, struct error *error)
 {
     struct bridge bridge = {.config = config, .source = source};
-    bool done = bridge_start(&bridge, error) && loop_run(bridge.loop, error);
+    bool started = bridge_start(&bridge, error);
+    bool done = started && loop_run(bridge.loop, error);
     bridge_stop(&bridge);
-    log_summary(&bridge.counters);
+    if (started)
+        log_summary(&bridge.counters);
     return done;
 }

@@ -102,6 +102,7 @@ struct broker {
     struct timer memory_end;
     struct timer stir;
     int64_t up_ms;         /* when the link came up; 0 while it is down */
+    bool tried;            /* the first attempt has ended */
     bool ready;            /* the memory has been read */
     bool reading;          /* retained job states are coming in */
     bool echoed;           /* our own state has come back meanwhile */
@@ -111,6 +112,8 @@ struct broker {
     bool left_online;      /* the last connection was closed in order and left `online` behind */
     struct buf will_topic;
     char last_reason[256];
+    unsigned failures; /* attempts in a row that failed */
+    struct log_limit reason_limit;
 };
 
 static void connect_now(void *ctx);
@@ -179,15 +182,16 @@ void broker_options(const struct config *config, struct mqtt_options *options)
 
 static void retry_after(struct broker *broker, bool refused, const char *reason)
 {
+    broker->tried = true;
     broker->backoff.floor_ms = refused ? REFUSED_WAIT_MS : 0;
     int64_t wait = backoff_next(&broker->backoff, entropy_u64());
-    /* A reason is said once, not at each of a night's attempts. */
+    broker->failures++;
+    /* A new reason is said at once, the same one not at each of a night's attempts. */
     if (strncmp(reason, broker->last_reason, sizeof broker->last_reason - 1) != 0)
-        log_warn("%s: %s; next attempt in %.1f s", broker->config->mqtt.url, reason,
-            (double)wait / 1000);
-    else
-        log_debug("%s: %s; next attempt in %.1f s", broker->config->mqtt.url, reason,
-            (double)wait / 1000);
+        broker->reason_limit = (struct log_limit){0};
+    log_warn_limited(&broker->reason_limit, loop_now(broker->loop),
+        "no connection to the broker %s: %s; next attempt in %.1f s", broker->config->mqtt.url,
+        reason, (double)wait / 1000);
     snprintf(broker->last_reason, sizeof broker->last_reason, "%s", reason);
     timer_set(&broker->retry, loop_now(broker->loop) + wait);
 }
@@ -205,8 +209,10 @@ static void connect_now(void *ctx)
     options.will_topic = broker->will_topic.data;
     options.will_payload = "offline";
     options.will_qos = broker->config->mqtt.qos;
-    if (!mqtt_connect(broker->mqtt, &options, &error))
+    if (!mqtt_connect(broker->mqtt, &options, &error)) {
+        broker->counters->broker_failures[COUNTERS_BROKER_UNREACHABLE]++;
         retry_after(broker, false, error.text);
+    }
 }
 
 void broker_start(struct broker *broker)
@@ -279,6 +285,26 @@ bool broker_is_closed(const struct broker *broker)
     return mqtt_state(broker->mqtt) == MQTT_IDLE;
 }
 
+bool broker_is_ready(const struct broker *broker)
+{
+    return broker->ready;
+}
+
+bool broker_has_tried(const struct broker *broker)
+{
+    return broker->tried;
+}
+
+const char *broker_reason(const struct broker *broker)
+{
+    return broker->last_reason;
+}
+
+uint64_t broker_dropped(const struct broker *broker)
+{
+    return mqtt_dropped(broker->mqtt);
+}
+
 void broker_handle(struct broker *broker, const struct inbox_event *event)
 {
     mqtt_handle(broker->mqtt, event);
@@ -313,8 +339,8 @@ static void change_filter(struct broker *broker, const char *base, const char *t
                                 broker->mqtt, filter.data, qos, retain_as_published, token, &error)
                           : mqtt_unsubscribe(broker->mqtt, filter.data, &error);
     if (!done)
-        log_warn(
-            "%s: cannot %s: %s", filter.data, subscribe ? "subscribe" : "unsubscribe", error.text);
+        log_warn("%s: cannot %s until the next connection: %s", filter.data,
+            subscribe ? "subscribe" : "unsubscribe", error.text);
     buf_clear(&filter);
 }
 
@@ -357,6 +383,17 @@ static void fire_stir(void *ctx)
     buf_clear(&filter);
 }
 
+static void say_connected(const struct broker *broker, const struct mqtt_limits *limits)
+{
+    char before[64] = "";
+    if (broker->failures > 0)
+        snprintf(before, sizeof before, ", after %u failure%s", broker->failures,
+            broker->failures == 1 ? "" : "s");
+    log_info("connected to the broker %s (MQTT %s, up to %u unacknowledged publications)%s",
+        broker->config->mqtt.url, broker->config->mqtt.version == CONFIG_MQTT_5 ? "5" : "3.1.1",
+        limits->window, before);
+}
+
 static void on_up(void *ctx, const struct mqtt_limits *limits)
 {
     struct broker *broker = ctx;
@@ -367,11 +404,11 @@ static void on_up(void *ctx, const struct mqtt_limits *limits)
     broker->reconnect_wanted = false;
     broker->left_online = false;
     broker->up_ms = loop_now(broker->loop);
+    broker->tried = true;
     broker->last_reason[0] = '\0';
     broker->counters->broker_connects++;
-    log_info("%s: connected (MQTT %s, up to %u unacknowledged publications)",
-        broker->config->mqtt.url, broker->config->mqtt.version == CONFIG_MQTT_5 ? "5" : "3.1.1",
-        limits->window);
+    say_connected(broker, limits);
+    broker->failures = 0;
     for (int which = 0; which < SUBSCRIPTIONS && !broker->finished; which++)
         if (is_wanted(broker, (enum subscription)which))
             change_subscription(broker, (enum subscription)which, true);
@@ -392,7 +429,6 @@ static void on_down(void *ctx, bool refused, const char *reason)
     if (was_up) {
         publisher_link_down(broker->publisher);
         broker->handler.on_lost(broker->handler.ctx);
-        broker->counters->broker_losses += !broker->finished && !broker->left_online;
         if (loop_now(broker->loop) - broker->up_ms >= HELD_MS)
             backoff_reset(&broker->backoff);
     }
@@ -408,6 +444,9 @@ static void on_down(void *ctx, bool refused, const char *reason)
     if (broker->finished)
         return;
     broker->refused = refused;
+    broker->counters->broker_failures[refused  ? COUNTERS_BROKER_REFUSED
+                                      : was_up ? COUNTERS_BROKER_LOST
+                                               : COUNTERS_BROKER_UNREACHABLE]++;
     retry_after(broker, refused, reason);
 }
 

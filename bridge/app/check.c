@@ -1,6 +1,7 @@
 /* `--check`: what a user wants to know before he leaves the bridge alone. */
 #include "check.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -240,8 +241,8 @@ static void on_inbox(void *ctx, const struct inbox_event *event)
 static void on_signal(void *ctx, int signal_number)
 {
     struct check *check = ctx;
-    (void)signal_number;
-    fail(check, ERROR_RUN, "--check", "interrupted");
+    if (signal_number != SIGUSR1 && signal_number != SIGUSR2)
+        fail(check, ERROR_RUN, "--check", "interrupted");
 }
 
 /* A client id of its own, so that a running bridge is not thrown out. */

@@ -44,10 +44,12 @@ static const struct verb {
     enum config_command allow;
     enum http_method method;
     const char *tail; /* of the path, behind the job */
+    enum counters_command counted;
+    enum counters_endpoint endpoint;
 } verbs[] = {
-    {"cancel", CONFIG_COMMAND_CANCEL, HTTP_POST, "/cancel"},
-    {"delete", CONFIG_COMMAND_DELETE, HTTP_DELETE, ""},
-    {"refresh", CONFIG_COMMAND_REFRESH, HTTP_GET, "/status"},
+    {"cancel", CONFIG_COMMAND_CANCEL, HTTP_POST, "/cancel", COUNTERS_CANCEL, COUNTERS_POST_CANCEL},
+    {"delete", CONFIG_COMMAND_DELETE, HTTP_DELETE, "", COUNTERS_DELETE, COUNTERS_DELETE_JOB},
+    {"refresh", CONFIG_COMMAND_REFRESH, HTTP_GET, "/status", COUNTERS_REFRESH, COUNTERS_GET_STATUS},
 };
 
 struct command {
@@ -79,8 +81,9 @@ struct commands {
     struct counters *counters;
     struct bucket bucket;
     struct command_queue queue;
-    size_t calls; /* HTTP requests under way */
-    bool stopped; /* what comes now would outlive the connection: it is refused */
+    size_t under_way; /* how many stand in the queue */
+    size_t calls;     /* HTTP requests under way */
+    bool stopped;     /* what comes now would outlive the connection: it is refused */
     struct log_limit response_limit;
     struct log_limit dropped_limit;
     struct bucket log_bucket; /* refusals that may be logged */
@@ -129,9 +132,18 @@ void commands_free(struct commands *commands)
     free(commands);
 }
 
+static void count(const struct command *command, const char *error)
+{
+    enum counters_command kind = COUNTERS_UNKNOWN_COMMAND;
+    if (command->verb)
+        kind = command->request.level ? command->verb->counted : COUNTERS_BRIDGE_REFRESH;
+    command->owner->counters->commands[kind][counters_outcome(error)]++;
+}
+
 static void answer(struct command *command, const struct verdict *verdict)
 {
     struct commands *commands = command->owner;
+    count(command, verdict->error);
     request_answer(&command->request, commands->config, commands->publisher, verdict,
         loop_now(commands->loop) - command->started_ms);
     free_command(command);
@@ -142,6 +154,7 @@ static void finish(struct command *command, const struct verdict *verdict)
 {
     struct commands *commands = command->owner;
     TAILQ_REMOVE(&commands->queue, command, link);
+    commands->under_way--;
     answer(command, verdict);
 }
 
@@ -307,6 +320,9 @@ static void on_answer(void *ctx, const struct http_answer *http)
     log_debug("%s: try %u: %d in %lld ms", command->request.command, command->tries, http->status,
         (long long)http->duration_ms);
     command->last_status = http->complete ? http->status : 0;
+    counters_note_call(commands->counters,
+        command->request.level ? command->verb->endpoint : COUNTERS_GET_JOBS, command->last_status,
+        http->duration_ms);
     answer_describe(http, command->last_detail, sizeof command->last_detail);
     if (is_done(command, http))
         succeed(command, http);
@@ -490,7 +506,6 @@ void commands_receive(
     if (message->payload_length == 0)
         return;
     const char *detail = NULL;
-    commands->counters->commands++;
     if (is_flooded(commands))
         return;
     struct command *command = new_command(commands, topic, message);
@@ -503,8 +518,14 @@ void commands_receive(
         return;
     }
     TAILQ_INSERT_TAIL(&commands->queue, command, link);
+    commands->under_way++;
     timer_set(&command->timer, command->deadline_ms);
     pump(commands);
+}
+
+size_t commands_under_way(const struct commands *commands)
+{
+    return commands->under_way;
 }
 
 void commands_stop(struct commands *commands)

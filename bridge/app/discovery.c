@@ -65,6 +65,7 @@ struct discovery {
     bool earlier_read;           /* what stands below the earlier ones is known */
     struct stranger *strangers;
     size_t stranger_count;
+    struct log_limit large_limit;
     struct json_object object; /* scratch */
     struct buf topic, payload; /* scratch */
 };
@@ -282,7 +283,8 @@ static void show(struct discovery *discovery, enum announcer_kind kind, const ch
     struct buf farewell;
     size_t length;
     if (topic->failed || payload->failed) {
-        log_error("%s: the device is too large to be announced", name);
+        log_error_limited(&discovery->large_limit, loop_now(discovery->loop),
+            "%s: the device is too large to be announced", name);
         return;
     }
     buf_init(&farewell, LIMIT_DISCOVERY);

@@ -12,6 +12,7 @@
 #include "backoff.h"
 #include "clock.h"
 #include "config.h"
+#include "counters.h"
 #include "entropy.h"
 #include "ids.h"
 #include "limit.h"
@@ -49,6 +50,7 @@ struct poller {
     struct loop *loop;
     struct http_client *client;
     struct tracker *tracker;
+    struct counters *counters;
     struct poller_handler handler;
     int64_t poll_ms, list_ms, resync_ms;
     enum poller_mode mode;
@@ -81,12 +83,13 @@ static void start_round(struct poller *poller);
 static void fire_details(void *ctx);
 
 struct poller *poller_new(struct loop *loop, struct http_client *client, struct tracker *tracker,
-    const struct config *config, const struct poller_handler *handler)
+    const struct config *config, struct counters *counters, const struct poller_handler *handler)
 {
     struct poller *poller = xcalloc(1, sizeof *poller);
     poller->loop = loop;
     poller->client = client;
     poller->tracker = tracker;
+    poller->counters = counters;
     poller->handler = *handler;
     poller->poll_ms = (int64_t)config->aiva.poll_interval_s * 1000;
     poller->list_ms = (int64_t)config->aiva.list_interval_s * 1000;
@@ -183,6 +186,8 @@ static void list_answered(void *ctx, const struct http_answer *answer)
     struct poller *poller = ctx;
     struct error error;
     poller->list_request = NULL;
+    counters_note_call(poller->counters, COUNTERS_GET_JOBS, answer->complete ? answer->status : 0,
+        answer->duration_ms);
     log_debug("GET /jobs: %d in %lld ms", answer->status, (long long)answer->duration_ms);
     if (answer->status != 200 || !answer->complete) {
         char why[LIMIT_DETAIL + 32];
@@ -364,7 +369,8 @@ static void note_failure(struct poller *poller, const char *id, const struct htt
         poller->handler.on_outcome(poller->handler.ctx,
             is_unauthorized(answer) ? POLLER_UNAUTHORIZED : POLLER_FAILED, text);
     else
-        log_warn_limited(&poller->status_limit, loop_now(poller->loop), "%s", text);
+        log_warn_limited(
+            &poller->status_limit, loop_now(poller->loop), "%s: it is asked for again", text);
 }
 
 static void judge_status(
@@ -382,7 +388,7 @@ static void judge_status(
     } else if (!tracker_answer(
                    poller->tracker, id, answer->body, answer->length, mark, PAYLOAD_POLL, &error)) {
         log_warn_limited(&poller->status_limit, loop_now(poller->loop),
-            "status of %s: %s: it is left as it was", id, error.text);
+            "the status of %s cannot be used: %s: the job is left as it was", id, error.text);
     }
 }
 
@@ -395,6 +401,8 @@ static void status_answered(void *ctx, const struct http_answer *answer)
     char *id = call->id;
     call->id = NULL;
     end_call(call);
+    counters_note_call(poller->counters, COUNTERS_GET_STATUS, answer->complete ? answer->status : 0,
+        answer->duration_ms);
     log_debug(
         "GET /jobs/%s/status: %d in %lld ms", id, answer->status, (long long)answer->duration_ms);
     judge_status(poller, id, call->mark, answer);
@@ -419,8 +427,8 @@ static void start_call(struct poller *poller, struct status_call *call)
     };
     call->request = http_start(poller->client, &request, &error);
     if (!call->request) {
-        log_warn_limited(&poller->status_limit, loop_now(poller->loop), "status of %s: %s",
-            call->id, error.text);
+        log_warn_limited(&poller->status_limit, loop_now(poller->loop),
+            "the status of %s cannot be read: %s", call->id, error.text);
         end_call(call);
     }
 }

@@ -84,7 +84,7 @@ struct publisher {
     size_t convicted_count;             /* ever */
     struct pressure_gauge gauge;
     struct timer pressure; /* looks again while the stream is held back */
-    struct log_limit refused_limit;
+    struct log_limit refused_limit, repair_limit, key_limit;
     struct buf topic; /* scratch */
 };
 
@@ -166,6 +166,7 @@ static void check_pressure(void *ctx)
         timer_set(&publisher->pressure, loop_now(publisher->loop) + PRESSURE_FLOW_MS);
     if (now == before)
         return;
+    publisher->options.counters->pauses += now == PRESSURE_FULL;
     report_pressure(before, now, count, bytes);
     publisher->handler.on_pressure(publisher->handler.ctx, now);
 }
@@ -178,7 +179,8 @@ static uint64_t send_without_key(struct publisher *publisher, const struct outbo
     struct outbox_message masked = *message;
     char *payload;
     if (secret_key_is_in(message->topic, strlen(message->topic))) {
-        log_error("a message whose topic would hold the API key is not published");
+        log_error_limited(&publisher->key_limit, loop_now(publisher->loop), "%s",
+            "a message whose topic would hold the API key is not published");
         return 0;
     }
     payload = xmemdup0(message->payload, message->payload_length);
@@ -286,10 +288,11 @@ static void fire_repair(void *ctx)
     struct publisher *publisher = ctx;
     if (!publisher->mqtt || publisher->stopping)
         return;
-    log_warn("%s/bridge/state was overwritten while the bridge is connected: it is set to online "
-             "again (another client with this root, or a late last will)",
-        publisher->options.root);
     publisher->repaired_ms = loop_now(publisher->loop);
+    log_warn_limited(&publisher->repair_limit, publisher->repaired_ms,
+        "%s/bridge/state was overwritten while the bridge is connected: it is set to online "
+        "again (another client with this root, or a late last will)",
+        publisher->options.root);
     queue_own(publisher, PUBLISHER_STATE, true);
 }
 
@@ -319,9 +322,10 @@ void publisher_say_offline(struct publisher *publisher)
 
 /* ---- Acknowledgements */
 
-static void report_refused(struct publisher *publisher, const char *topic, const char *reason)
+static void report_refused(struct publisher *publisher, enum counters_refusal refusal,
+    const char *topic, const char *reason)
 {
-    publisher->options.counters->refused++;
+    publisher->options.counters->refused[refusal]++;
     log_warn_limited(&publisher->refused_limit, loop_now(publisher->loop),
         "the publication on %s was refused and is dropped: %s", topic, reason);
 }
@@ -383,10 +387,13 @@ static void clear_suspect(struct publisher *publisher)
 void publisher_acknowledged(
     struct publisher *publisher, uint64_t sequence, int reason_code, int64_t at_ms)
 {
+    struct counters *counters = publisher->options.counters;
     char *topic = NULL;
+    int64_t received_ms = 0;
     bool refused = reason_code >= 0x80;
-    if (!outbox_acknowledge(publisher->outbox, sequence, refused ? &topic : NULL))
+    if (!outbox_acknowledge(publisher->outbox, sequence, refused ? &topic : NULL, &received_ms))
         return;
+    counters->last_acknowledged_ms = at_ms;
     publisher->acknowledged = true;
     publisher->acknowledged_ms = at_ms;
     clear_suspect(publisher);
@@ -394,25 +401,28 @@ void publisher_acknowledged(
         char reason[96];
         snprintf(reason, sizeof reason, "the broker answered 0x%02x (%s)", (unsigned)reason_code,
             mqtt_reason_text(reason_code));
-        report_refused(publisher, topic, reason);
+        report_refused(publisher, COUNTERS_REFUSED_BROKER, topic, reason);
         if (may_be_taken_later(reason_code))
             plan_again(publisher, topic);
         free(topic);
     } else {
-        publisher->options.counters->acknowledged++;
+        counters->acknowledged++;
+        if (received_ms != 0)
+            counters_note_latency(counters, received_ms, at_ms);
     }
     check_pressure(publisher);
     publisher->handler.on_done(publisher->handler.ctx, sequence);
 }
 
 /* Takes the entry that comes next out of the queue for good. */
-static void drop_next(struct publisher *publisher, const char *reason)
+static void drop_next(
+    struct publisher *publisher, enum counters_refusal refusal, const char *reason)
 {
     const struct outbox_entry *entry =
         outbox_send_next(publisher->outbox, loop_now(publisher->loop));
     uint64_t sequence = entry->sequence;
-    report_refused(publisher, entry->topic, reason);
-    outbox_acknowledge(publisher->outbox, sequence, NULL);
+    report_refused(publisher, refusal, entry->topic, reason);
+    outbox_acknowledge(publisher->outbox, sequence, NULL, NULL);
     publisher->handler.on_done(publisher->handler.ctx, sequence);
 }
 
@@ -443,18 +453,20 @@ static bool is_impossible(struct publisher *publisher, const struct outbox_entry
     size_t size =
         strlen(entry->topic) + entry->payload_length + entry->correlation_length + PACKET_OVERHEAD;
     if (size > publisher->limits.maximum_packet_size) {
-        drop_next(publisher, "it is larger than the broker's Maximum Packet Size");
+        drop_next(publisher, COUNTERS_REFUSED_TOO_LARGE,
+            "it is larger than the broker's Maximum Packet Size");
         return true;
     }
     if (entry->losses >= (publisher->proven ? LOSSES_CONVICTED : LOSSES_UNPROVEN)) {
         publisher->convicted[publisher->convicted_count++ % CONVICTED_KEPT] = fingerprint(entry);
-        drop_next(
-            publisher, "the broker ended the connection each time it was sent, or never answered");
+        drop_next(publisher, COUNTERS_REFUSED_POISON,
+            "the broker ended the connection each time it was sent, or never answered");
         clear_suspect(publisher);
         return true;
     }
     if (was_convicted(publisher, entry)) {
-        drop_next(publisher, "the broker ended the connection each time it was sent before");
+        drop_next(publisher, COUNTERS_REFUSED_POISON,
+            "the broker ended the connection each time it was sent before");
         return true;
     }
     return false;
@@ -482,18 +494,20 @@ static bool send_next(struct publisher *publisher)
         .correlation_length = entry->correlation_length,
     };
     struct error error;
+    bool again = entry->sent_ms != 0;
     outbox_send_next(publisher->outbox, loop_now(publisher->loop));
     if (!mqtt_publish(publisher->mqtt, &publication, entry->sequence, &error)) {
         outbox_unsend(publisher->outbox);
         /* Either no connection will take it, or this one is about to end. */
         if (error.class != ERROR_RUN)
             return false;
-        drop_next(publisher, error.text);
+        drop_next(publisher, COUNTERS_REFUSED_LIBRARY, error.text);
         return true;
     }
     if (!timer_is_set(&publisher->overdue))
         timer_set(&publisher->overdue, loop_now(publisher->loop) + publisher->overdue_wait_ms);
     publisher->options.counters->published++;
+    publisher->options.counters->resent += again;
     log_debug("%s: %zu bytes", entry->topic, entry->payload_length);
     return publisher->suspects == 0;
 }
@@ -533,4 +547,19 @@ size_t publisher_waiting(const struct publisher *publisher)
 size_t publisher_refusal_bytes(const struct publisher *publisher)
 {
     return outbox_patient_bytes(publisher->outbox);
+}
+
+size_t publisher_waiting_bytes(const struct publisher *publisher)
+{
+    return outbox_bytes(publisher->outbox);
+}
+
+size_t publisher_in_flight(const struct publisher *publisher)
+{
+    return outbox_in_flight(publisher->outbox);
+}
+
+bool publisher_is_full(const struct publisher *publisher)
+{
+    return publisher->gauge.pressure == PRESSURE_FULL;
 }

@@ -141,14 +141,15 @@ static void publish(struct publisher *publisher, const struct request *request,
 
 static void say(const struct request *request, const struct verdict *verdict, int64_t duration_ms)
 {
-    const char *what = request->job_id  ? request->job_id
-                       : request->level ? request->level
-                                        : "the bridge";
+    const char *subject = request->job_id  ? request->job_id
+                          : request->level ? request->level
+                                           : "the bridge";
     if (verdict->error)
-        log_warn("%s %s: %s: %s", request->command, what, verdict->error,
+        log_warn("the command %s for %s: %s: %s", request->command, subject, verdict->error,
             verdict->detail ? verdict->detail : "");
     else
-        log_info("%s %s: done in %lld ms", request->command, what, (long long)duration_ms);
+        log_info("the command %s for %s: done in %lld ms", request->command, subject,
+            (long long)duration_ms);
 }
 
 void request_answer(const struct request *request, const struct config *config,

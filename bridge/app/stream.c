@@ -46,14 +46,21 @@ struct stream {
 static void connect_now(void *ctx);
 static void check_idle(void *ctx);
 
+static void note_event(struct stream *stream)
+{
+    stream->counters->events++;
+    stream->counters->last_event_ms = loop_now(stream->loop);
+}
+
 static void on_sse_event(void *ctx, const struct sse_event *event)
 {
     struct stream *stream = ctx;
+    note_event(stream);
     if (strcmp(event->type, "message") == 0) {
         stream->handler.on_event(stream->handler.ctx, event->data, event->length);
         return;
     }
-    stream->counters->events_skipped++;
+    stream->counters->events_skipped[COUNTERS_SKIP_TYPE]++;
     log_warn_limited(&stream->type_limit, loop_now(stream->loop),
         "an event of type %.64s is skipped: only the default type tells of jobs", event->type);
 }
@@ -67,7 +74,8 @@ static void on_sse_retry(void *ctx, int retry_ms)
 static void on_sse_oversize(void *ctx)
 {
     struct stream *stream = ctx;
-    stream->counters->events_skipped++;
+    note_event(stream);
+    stream->counters->events_skipped[COUNTERS_SKIP_TOO_LONG]++;
     log_warn_limited(&stream->oversize_limit, loop_now(stream->loop),
         "an event of more than %d bytes is skipped", LIMIT_EVENT);
 }
@@ -137,8 +145,6 @@ static void go_down(
     stream_stop(stream);
     if (held)
         backoff_reset(&stream->backoff);
-    else
-        stream->counters->stream_failures++;
     stream->backoff.floor_ms = stream->server_retry_ms;
     if (retry_after_ms > stream->backoff.floor_ms)
         stream->backoff.floor_ms = retry_after_ms;
@@ -162,9 +168,26 @@ static enum stream_failure classify(const struct httpstream_end *end)
     return STREAM_LOST;
 }
 
+static enum counters_stream_failure cause_of(
+    const struct stream *stream, const struct httpstream_end *end)
+{
+    if (stream->open)
+        return COUNTERS_STREAM_LOST;
+    switch (classify(end)) {
+    case STREAM_UNAUTHORIZED:
+        return COUNTERS_STREAM_UNAUTHORIZED;
+    case STREAM_NOT_OFFERED:
+        return COUNTERS_STREAM_NOT_OFFERED;
+    case STREAM_LOST:
+        break;
+    }
+    return end->status != 0 ? COUNTERS_STREAM_SERVER_ERROR : COUNTERS_STREAM_UNREACHABLE;
+}
+
 static void on_end(void *ctx, const struct httpstream_end *end)
 {
     struct stream *stream = ctx;
+    stream->counters->stream_failures[cause_of(stream, end)]++;
     int64_t retry_after =
         backoff_retry_after(end->retry_after, clock_unix_ms(), LIMIT_RETRY_AFTER_S * 1000);
     go_down(stream, classify(end), retry_after, end->reason);
@@ -183,6 +206,7 @@ static void check_idle(void *ctx)
     char reason[96];
     snprintf(reason, sizeof reason, "no byte for %lld s: the connection counts as dead",
         (long long)stream->idle_ms / 1000);
+    stream->counters->stream_failures[COUNTERS_STREAM_IDLE]++;
     go_down(stream, STREAM_LOST, -1, reason);
 }
 
@@ -193,7 +217,7 @@ static void on_open(void *ctx)
     struct stream *stream = ctx;
     stream->open = true;
     stream->opened_ms = loop_now(stream->loop);
-    stream->counters->stream_opens++;
+    stream->counters->stream_connects++;
     stream->handler.on_open(stream->handler.ctx);
 }
 
@@ -222,6 +246,7 @@ static void connect_now(void *ctx)
     struct httpstream_handler events = {stream, on_open, on_bytes, on_end};
     stream->http = httpstream_open(stream->client, id_to_send(stream), &events, &error);
     if (!stream->http) {
+        stream->counters->stream_failures[COUNTERS_STREAM_UNREACHABLE]++;
         go_down(stream, STREAM_LOST, -1, error.text);
         return;
     }

@@ -7,10 +7,9 @@
 #include "clock.h"
 #include "config.h"
 #include "counters.h"
-#include "ids.h"
-#include "loop.h"
 #include "mem.h"
 #include "publisher.h"
+#include "tracker_private.h"
 
 #define LOG_TAG "jobs"
 #include "log.h"
@@ -18,32 +17,10 @@
 #define COUNTS_INTERVAL_MS 1000
 #define EXPIRY_INTERVAL_MS 60000
 #define HOUR_MS            3600000
-
-struct tracker {
-    struct loop *loop;
-    struct publisher *publisher;
-    struct counters *counters;
-    struct tracker_handler handler;
-    bool names_matter; /* to the handler: looking for one costs a little at each event */
-    const char *root;
-    int64_t keep_finished_ms; /* 0: for ever */
-    struct job_hidden hidden;
-    struct jobs *jobs;
-    bool has_list;         /* a first list has been applied */
-    size_t counted_before; /* in bridge/jobs, by an earlier run */
-    bool memory_has_gaps;  /* the broker did not hand over all of them */
-    bool first_start;      /* no earlier run got as far as publishing all that it had found */
-    bool counts_changed;
-    int64_t counts_ms; /* when they were published last */
-    struct timer counts_timer;
-    struct timer expiry_timer;
-    struct ids refused; /* what the broker did not let be said of them */
-    struct log_limit limits[JOB_UPDATE_RESULTS];
-    struct log_limit full_limit;
-    struct job_update update;  /* scratch */
-    struct json_object object; /* scratch */
-    struct buf topic, payload; /* scratch */
-};
+/* Jobs that vanish together are named up to here, and counted beyond. */
+#define GONE_NAMED 20
+/* Bytes of a job_id that cannot be used. */
+#define ID_SHOWN 80
 
 static void fire_counts(void *ctx);
 static void fire_expiry(void *ctx);
@@ -110,7 +87,8 @@ static void send_job_topic(struct tracker *tracker, const char *id, const char *
     buf_reset(&tracker->topic);
     topic_append_job(&tracker->topic, tracker->root, id, leaf);
     if (tracker->payload.failed || tracker->topic.failed) {
-        log_error("%s: its %s is too large to be published", id, leaf);
+        log_error_limited(&tracker->large_limit, loop_now(tracker->loop),
+            "%s: its %s is too large to be published: the topic keeps what it had", id, leaf);
         return;
     }
     struct outbox_message message = {
@@ -119,6 +97,8 @@ static void send_job_topic(struct tracker *tracker, const char *id, const char *
         .payload_length = tracker->payload.length,
         .retain = retain,
         .json = tracker->payload.length > 0,
+        /* One for each event of the stream: its state, not the event that may follow from it. */
+        .received_ms = retain ? tracker->received_ms : 0,
     };
     publisher_send(tracker->publisher, &message);
 }
@@ -194,7 +174,7 @@ void tracker_flush(struct tracker *tracker)
         say_counts(tracker);
 }
 
-static void note_counts(struct tracker *tracker)
+void tracker_note_counts(struct tracker *tracker)
 {
     tracker->counts_changed = true;
     if (!timer_is_set(&tracker->counts_timer))
@@ -267,6 +247,7 @@ static void fire_expiry(void *ctx)
 {
     struct tracker *tracker = ctx;
     int64_t now = clock_unix_ms(), wait = EXPIRY_INTERVAL_MS;
+    size_t cleared = 0;
     for (struct job *job = jobs_next(tracker->jobs, NULL); job;
          job = jobs_next(tracker->jobs, job)) {
         if (job->cleared || job->ended_ms == 0)
@@ -276,11 +257,15 @@ static void fire_expiry(void *ctx)
             wait = left < wait ? left : wait;
             continue;
         }
-        log_info("%s ended more than jobs.keep_finished_h ago: its topics are cleared", job->id);
+        log_debug("%s ended more than jobs.keep_finished_h ago", job->id);
+        cleared++;
         jobs_set_published(tracker->jobs, job);
         jobs_set_cleared(job, true);
         clear_topics(tracker, job->id);
     }
+    if (cleared > 0)
+        log_info(
+            "%zu jobs ended more than jobs.keep_finished_h ago: their topics are cleared", cleared);
     timer_set(&tracker->expiry_timer, loop_now(tracker->loop) + wait);
 }
 
@@ -295,17 +280,22 @@ static const char *describe_update(
     return described;
 }
 
+/* Names the job as far as it is known; the rest of the text may hold what nobody should read. */
 static void report_unusable(
     struct tracker *tracker, enum job_update_result result, const char *where)
 {
-    if (result == JOB_UPDATE_REFUSED_ID)
-        tracker->counters->jobs_refused++;
     char described[JSON_DESCRIBED];
     const char *why = job_update_result_text(result);
+    const struct json_member *id = NULL;
     if (result == JOB_UPDATE_NOT_JSON)
         why = describe_update(tracker, described);
-    log_warn_limited(
-        &tracker->limits[result], loop_now(tracker->loop), "%s is skipped: %s", where, why);
+    else
+        id = json_find(&tracker->update.object, "job_id");
+    tracker->counters->ids_refused += result == JOB_UPDATE_REFUSED_ID;
+    log_warn_limited(&tracker->limits[result], loop_now(tracker->loop), "%s is skipped: %s%s%.*s",
+        where, why, id ? "; job_id: " : "",
+        id ? (int)(id->value.length < ID_SHOWN ? id->value.length : ID_SHOWN) : 0,
+        id ? id->value.at : "");
 }
 
 /* At the first start nobody knows what existed before: a job that the first list shows is no news.
@@ -334,7 +324,7 @@ static void say_or_queue(struct tracker *tracker, const struct job_change *chang
 }
 
 /* Only a server that has gone mad, or bad, has that many jobs. */
-static void report_full(struct tracker *tracker)
+void tracker_report_full(struct tracker *tracker)
 {
     log_warn_limited(&tracker->full_limit, loop_now(tracker->loop),
         "%zu jobs are known, which take %u MiB: news of %s is skipped until others are gone",
@@ -354,9 +344,9 @@ static bool apply(
     jobs_apply(tracker->jobs, &tracker->update, mark, from_list, now, &change);
     if (!change.job) {
         if (source == PAYLOAD_STREAM)
-            tracker->counters->events_skipped++;
+            tracker->counters->events_skipped[COUNTERS_SKIP_NOT_KEPT]++;
         if (change.full)
-            report_full(tracker);
+            tracker_report_full(tracker);
         return change.gone;
     }
     bool is_news = change.status_changed && !is_merely_found(tracker, &change, source);
@@ -366,8 +356,9 @@ static bool apply(
     if (is_news)
         say_event(tracker, change.job, tracker->update.status, change.previous, source);
     if (change.status_changed) {
-        note_counts(tracker);
-        log_debug("%s: %s", change.job->id, tracker->update.status);
+        tracker_note_counts(tracker);
+        log_debug("%s: %s -> %s", change.job->id, change.created ? "not known" : change.previous,
+            tracker->update.status);
     }
     if (change.status_changed || (tracker->names_matter && change.changed &&
                                      json_find(&tracker->update.object, "sample_name")))
@@ -377,14 +368,23 @@ static bool apply(
 
 bool tracker_event(struct tracker *tracker, const char *data, size_t length)
 {
+    static const enum counters_skip skips[JOB_UPDATE_RESULTS] = {
+        [JOB_UPDATE_NOT_JSON] = COUNTERS_SKIP_NOT_JSON,
+        [JOB_UPDATE_AMBIGUOUS] = COUNTERS_SKIP_AMBIGUOUS,
+        [JOB_UPDATE_NO_ID] = COUNTERS_SKIP_NO_ID,
+        [JOB_UPDATE_REFUSED_ID] = COUNTERS_SKIP_BAD_ID,
+        [JOB_UPDATE_NO_STATUS] = COUNTERS_SKIP_NO_STATUS,
+    };
     enum job_update_result result = job_update_read(&tracker->update, data, length);
     if (result != JOB_UPDATE_OK) {
-        tracker->counters->events_skipped++;
+        tracker->counters->events_skipped[skips[result]]++;
         report_unusable(tracker, result, "an event of the stream");
         return false;
     }
-    tracker->counters->events++;
-    return apply(tracker, JOBS_NOW, false, PAYLOAD_STREAM, true);
+    tracker->received_ms = loop_now(tracker->loop);
+    bool is_new = apply(tracker, JOBS_NOW, false, PAYLOAD_STREAM, true);
+    tracker->received_ms = 0;
+    return is_new;
 }
 
 /* ---- Lists */
@@ -420,14 +420,20 @@ static bool apply_element(
            result == JOB_UPDATE_REFUSED_ID;
 }
 
+static void forget(
+    struct tracker *tracker, const char *id, enum payload_source source, enum log_level level);
+
 static void remove_missing(struct tracker *tracker, uint64_t mark, enum payload_source source)
 {
     struct job *job;
+    size_t gone = 0;
     while ((job = jobs_list_next_missing(tracker->jobs, mark))) {
         char *id = xstrdup(job->id);
-        tracker_gone(tracker, id, source);
+        forget(tracker, id, source, gone++ < GONE_NAMED ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG);
         free(id);
     }
+    if (gone > GONE_NAMED)
+        log_info("%zu more jobs are gone from AIVA: their topics are cleared", gone - GONE_NAMED);
 }
 
 bool tracker_list(struct tracker *tracker, const char *body, size_t length, uint64_t mark,
@@ -442,14 +448,16 @@ bool tracker_list(struct tracker *tracker, const char *body, size_t length, uint
     enum json_result result = json_array_begin(&array, body, length);
     while (result == JSON_OK && (result = json_array_next(&array, &element)) == JSON_OK)
         complete = apply_element(tracker, element, mark, source) && complete;
+    tracker->counters->last_list_ms = loop_now(tracker->loop);
     if (complete && removes)
         remove_missing(tracker, mark, source);
     else if (!complete)
-        log_warn("the list of jobs has entries that cannot be read: jobs that it lacks are kept");
+        log_warn_limited(&tracker->list_limit, loop_now(tracker->loop), "%s",
+            "the list of jobs has entries that cannot be read: jobs that it lacks are kept");
     if (!tracker->has_list) {
         tracker->has_list = true;
-        note_counts(tracker);
-        log_info("%zu jobs are known", jobs_count(tracker->jobs));
+        tracker_note_counts(tracker);
+        log_info("the list of jobs has been read: %zu jobs are known", jobs_count(tracker->jobs));
         if (tracker->keep_finished_ms > 0)
             timer_set(&tracker->expiry_timer, loop_now(tracker->loop));
         tracker->handler.on_changed(tracker->handler.ctx);
@@ -475,7 +483,8 @@ bool tracker_answer(struct tracker *tracker, const char *id, const char *body, s
     return true;
 }
 
-void tracker_gone(struct tracker *tracker, const char *id, enum payload_source source)
+static void forget(
+    struct tracker *tracker, const char *id, enum payload_source source, enum log_level level)
 {
     struct job *job = jobs_find(tracker->jobs, id);
     if (job) {
@@ -483,105 +492,13 @@ void tracker_gone(struct tracker *tracker, const char *id, enum payload_source s
         jobs_status_name(tracker->jobs, job, previous);
         say_event(tracker, job, "deleted", previous, source);
         clear_topics(tracker, id);
-        note_counts(tracker);
-        log_info("%s is gone from AIVA: its topics are cleared", id);
+        tracker_note_counts(tracker);
+        log_write(level, LOG_TAG, "%s is gone from AIVA: its topics are cleared", id);
     }
     jobs_remove(tracker->jobs, id);
 }
 
-/* ---- The broker's memory */
-
-static bool is_of_level(const char *id, const char *level, size_t length)
+void tracker_gone(struct tracker *tracker, const char *id, enum payload_source source)
 {
-    struct buf spelled;
-    buf_init(&spelled, 3 * LIMIT_JOB_ID);
-    topic_append_level(&spelled, id, strlen(id));
-    bool same = spelled.length == length && memcmp(spelled.data, level, length) == 0;
-    buf_clear(&spelled);
-    return same;
-}
-
-static int64_t observed_at(const struct json_object *object)
-{
-    int64_t observed = clock_unix_ms();
-    const struct json_member *member = json_find(object, "observed_at");
-    if (member && json_is_string(member->value))
-        clock_parse(member->value.at + 1, member->value.length - 2, &observed);
-    return observed;
-}
-
-/* What stands there and is not ours to understand would otherwise stand there for ever. */
-static void clear_level(struct tracker *tracker, const char *level, size_t length)
-{
-    buf_reset(&tracker->topic);
-    buf_printf(&tracker->topic, "%s/jobs/%.*s/state", tracker->root, (int)length, level);
-    struct outbox_message message = {.topic = tracker->topic.data, .payload = "", .retain = true};
-    publisher_send(tracker->publisher, &message);
-}
-
-void tracker_adopt(struct tracker *tracker, const char *level, size_t level_length,
-    const char *payload, size_t length)
-{
-    if (job_update_read(&tracker->update, payload, length) != JOB_UPDATE_OK ||
-        !is_of_level(tracker->update.id, level, level_length)) {
-        log_warn("%s/jobs/%.*s/state held something that is no job's state: it is cleared",
-            tracker->root, (int)level_length, level);
-        clear_level(tracker, level, level_length);
-        return;
-    }
-    struct job_change change;
-    jobs_apply(tracker->jobs, &tracker->update, jobs_mark(tracker->jobs), true,
-        observed_at(&tracker->update.object), &change);
-    if (change.full)
-        report_full(tracker);
-    if (!change.job)
-        return;
-    /* A member that is to be hidden from now on still stands there. */
-    buf_reset(&tracker->payload);
-    payload_state(&tracker->payload, change.job);
-    if (tracker->payload.length != length || memcmp(tracker->payload.data, payload, length) != 0)
-        jobs_set_unpublished(tracker->jobs, change.job);
-    note_counts(tracker);
-}
-
-void tracker_check_level(struct tracker *tracker, const char *level, size_t level_length,
-    const char *payload, size_t length)
-{
-    bool is_job = job_update_read(&tracker->update, payload, length) == JOB_UPDATE_OK &&
-                  is_of_level(tracker->update.id, level, level_length);
-    const struct job *job = is_job ? jobs_find(tracker->jobs, tracker->update.id) : NULL;
-    if (job && !job->cleared)
-        return;
-    log_info("%s/jobs/%.*s/state is there again: it is cleared", tracker->root, (int)level_length,
-        level);
-    if (!is_job || !tracker->handler.on_gone(tracker->handler.ctx, tracker->update.id))
-        clear_level(tracker, level, level_length);
-}
-
-static size_t whole_number(struct json_slice value)
-{
-    size_t number = 0;
-    for (size_t i = 0; i < value.length && value.at[i] >= '0' && value.at[i] <= '9'; i++)
-        number = 10 * number + (size_t)(value.at[i] - '0');
-    return number;
-}
-
-void tracker_adopt_counts(struct tracker *tracker, const char *payload, size_t length)
-{
-    tracker->first_start = false;
-    if (json_object_read(&tracker->object, payload, length) != JSON_OK)
-        return;
-    const struct json_member *total = json_find(&tracker->object, "total");
-    if (total)
-        tracker->counted_before = whole_number(total->value);
-}
-
-size_t tracker_end_adoption(struct tracker *tracker)
-{
-    size_t adopted = jobs_count(tracker->jobs);
-    /* Jobs whose topics were cleared for age were counted too. */
-    if (tracker->keep_finished_ms > 0 || tracker->counted_before <= adopted)
-        return 0;
-    tracker->memory_has_gaps = true;
-    return tracker->counted_before - adopted;
+    forget(tracker, id, source, LOG_LEVEL_INFO);
 }

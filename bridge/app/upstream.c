@@ -55,7 +55,31 @@ struct upstream {
     int64_t since_ms; /* Unix time */
     char detail[LIMIT_DETAIL];
     char no_stream[LIMIT_DETAIL]; /* why there is none */
+    struct log_limit said_limit, list_limit;
 };
+
+static bool is_trouble(enum state state)
+{
+    return state == STATE_UNAUTHORIZED || state == STATE_UNAVAILABLE;
+}
+
+/* A trouble is said when it begins, and now and then while it lasts. */
+static void say(struct upstream *upstream, enum state state, const char *detail)
+{
+    int64_t now = loop_now(upstream->loop);
+    bool changed = state != upstream->state;
+    if (changed)
+        upstream->said_limit = (struct log_limit){0};
+    if (changed && is_trouble(state))
+        log_error_limited(&upstream->said_limit, now, "AIVA: %s: %s", state_names[state], detail);
+    else if (changed)
+        log_info("AIVA: %s: %s", state_names[state], detail);
+    else if (is_trouble(state))
+        log_warn_limited(
+            &upstream->said_limit, now, "AIVA: still %s: %s", state_names[state], detail);
+    else
+        log_debug("AIVA: still %s: %s", state_names[state], detail);
+}
 
 /* `since` tells how long the state has lasted: a new detail alone does not change it. */
 static void set_state(struct upstream *upstream, enum state state, const char *format, ...)
@@ -68,16 +92,11 @@ static void set_state(struct upstream *upstream, enum state state, const char *f
     va_start(arguments, format);
     vsnprintf(detail, sizeof detail, format, arguments);
     va_end(arguments);
+    say(upstream, state, detail);
     if (state == upstream->state && strcmp(detail, upstream->detail) == 0)
         return;
-    if (state != upstream->state) {
+    if (state != upstream->state)
         upstream->since_ms = clock_unix_ms();
-        log_write(state == STATE_UNAUTHORIZED || state == STATE_UNAVAILABLE ? LOG_LEVEL_ERROR
-                                                                            : LOG_LEVEL_INFO,
-            LOG_TAG, "%s: %s", state_names[state], detail);
-    } else {
-        log_debug("still %s: %s", state_names[state], detail);
-    }
     upstream->state = state;
     memcpy(upstream->detail, detail, sizeof detail);
     struct buf payload;
@@ -148,7 +167,8 @@ static void on_outcome(void *ctx, enum poller_outcome outcome, const char *detai
         set_state(upstream, STATE_STREAMING, "the event stream is open%s%s",
             outcome == POLLER_OK ? "" : "; ", detail);
         if (outcome != POLLER_OK)
-            log_warn("%s", detail);
+            log_warn_limited(&upstream->list_limit, loop_now(upstream->loop),
+                "%s: the event stream goes on, and this is asked for again", detail);
         return;
     }
     if (outcome == POLLER_OK && upstream->mode == CONFIG_MODE_POLL)
@@ -178,7 +198,7 @@ struct upstream *upstream_new(struct loop *loop, struct http_client *client,
     upstream->stream =
         stream_new(loop, client, config->aiva.idle_timeout_s, counters, &stream_events);
     struct poller_handler poller_events = {upstream, before_attempt, on_outcome};
-    upstream->poller = poller_new(loop, client, tracker, config, &poller_events);
+    upstream->poller = poller_new(loop, client, tracker, config, counters, &poller_events);
     set_state(upstream, STATE_CONNECTING, "starting");
     return upstream;
 }
@@ -218,6 +238,12 @@ void upstream_press(struct upstream *upstream, enum pressure pressure)
 {
     stream_pause(upstream->stream, pressure != PRESSURE_NONE);
     poller_pause(upstream->poller, pressure == PRESSURE_FULL);
+}
+
+void upstream_report(const struct upstream *upstream, struct upstream_report *report)
+{
+    *report = (struct upstream_report){
+        state_names[upstream->state], upstream->detail, upstream->since_ms};
 }
 
 struct poller *upstream_poller(struct upstream *upstream)

@@ -16,6 +16,7 @@
 enum {
     LINE_SIZE = 8192,
     LIMIT_PERIOD_MS = 60 * 1000,
+    LIMIT_LONGEST_MS = 16 * LIMIT_PERIOD_MS,
 };
 
 #define CUT_MARK "..."
@@ -168,14 +169,33 @@ void log_write(enum log_level level, const char *tag, const char *format, ...)
     errno = kept_errno;
 }
 
+void log_change_level(int by)
+{
+    int old = (int)log_threshold, new = old + by;
+    if (new < LOG_LEVEL_ERROR)
+        new = LOG_LEVEL_ERROR;
+    if (new > LOG_LEVEL_DEBUG)
+        new = LOG_LEVEL_DEBUG;
+    int more = new > old ? new : old;
+    log_threshold = (enum log_level)more;
+    log_write(more < LOG_LEVEL_INFO ? (enum log_level)more : LOG_LEVEL_INFO, "log",
+        new == old ? "the log level is %s already" : "the log level is %s from now on",
+        level_name((enum log_level) new));
+    log_threshold = (enum log_level) new;
+}
+
 bool log_limit_pass(struct log_limit *limit, int64_t now_ms, unsigned *suppressed)
 {
     if (now_ms < limit->next_ms) {
         limit->suppressed++;
         return false;
     }
+    bool goes_on = limit->suppressed > 0 && now_ms - limit->next_ms < limit->period_ms;
+    limit->period_ms = goes_on ? 2 * limit->period_ms : LIMIT_PERIOD_MS;
+    if (limit->period_ms > LIMIT_LONGEST_MS)
+        limit->period_ms = LIMIT_LONGEST_MS;
     *suppressed = limit->suppressed;
     limit->suppressed = 0;
-    limit->next_ms = now_ms + LIMIT_PERIOD_MS;
+    limit->next_ms = now_ms + limit->period_ms;
     return true;
 }

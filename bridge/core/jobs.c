@@ -39,6 +39,7 @@ struct jobs {
     const struct job_hidden *hidden;
     struct record *table;
     struct record_queue unpublished;
+    size_t unpublished_count;
     struct tombstone *gone;
     struct tombstone_queue gone_order;
     struct record *list_cursor;
@@ -83,8 +84,7 @@ static size_t record_size(const char *id, size_t text_length)
 
 static void unlink_record(struct jobs *jobs, struct record *record)
 {
-    if (record->job.unpublished)
-        TAILQ_REMOVE(&jobs->unpublished, record, unpublished);
+    jobs_set_published(jobs, &record->job);
     if (jobs->list_cursor == record)
         jobs->list_cursor = record->hh.next;
     jobs->state_counts[record->job.status]--;
@@ -371,6 +371,7 @@ void jobs_set_unpublished(struct jobs *jobs, struct job *job)
     if (job->unpublished)
         return;
     job->unpublished = true;
+    jobs->unpublished_count++;
     TAILQ_INSERT_TAIL(&jobs->unpublished, record_of(job), unpublished);
 }
 
@@ -379,7 +380,13 @@ void jobs_set_published(struct jobs *jobs, struct job *job)
     if (!job->unpublished)
         return;
     job->unpublished = false;
+    jobs->unpublished_count--;
     TAILQ_REMOVE(&jobs->unpublished, record_of(job), unpublished);
+}
+
+size_t jobs_unpublished(const struct jobs *jobs)
+{
+    return jobs->unpublished_count;
 }
 
 struct job *jobs_next_unpublished(const struct jobs *jobs)

@@ -109,6 +109,7 @@ static struct item *new_item(struct outbox *outbox, const struct outbox_message 
                 .correlation_length = message->correlation_length,
                 .retain = message->retain,
                 .json = message->json,
+                .received_ms = message->received_ms,
             },
         .size = size,
         .slot = message->slot,
@@ -218,7 +219,8 @@ void outbox_unsend(struct outbox *outbox)
 }
 
 /* Brokers acknowledge in order, or nearly so: the search ends at the first or second item. */
-bool outbox_acknowledge(struct outbox *outbox, uint64_t sequence, char **topic)
+bool outbox_acknowledge(
+    struct outbox *outbox, uint64_t sequence, char **topic, int64_t *received_ms)
 {
     struct item *item;
     TAILQ_FOREACH(item, &outbox->items, link)
@@ -233,6 +235,8 @@ bool outbox_acknowledge(struct outbox *outbox, uint64_t sequence, char **topic)
     TAILQ_FIRST(&outbox->items)->overtaken = true;
     if (topic)
         *topic = xstrdup(item->entry.topic);
+    if (received_ms)
+        *received_ms = item->entry.received_ms;
     remove_item(outbox, item);
     return true;
 }

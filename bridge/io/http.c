@@ -195,7 +195,8 @@ static bool prepare(struct http_request *request, const struct http_client *clie
 
     bearer = xmalloc(strlen(client->api_key) + sizeof "Bearer ");
     stpcpy(stpcpy(bearer, "Bearer "), client->api_key);
-    ok = transport_add_header(transport, "Authorization", bearer, error) &&
+    ok = (client->api_key[0] == '\0' ||
+             transport_add_header(transport, "Authorization", bearer, error)) &&
          transport_add_header(transport, "Accept", "application/json", error) &&
          /* "" takes libcurl's own one, a form's, out of a POST */
          transport_add_header(transport, "Content-Type", "", error);

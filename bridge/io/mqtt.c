@@ -64,6 +64,7 @@ struct mqtt {
     unsigned in_flight; /* publications without an answer */
     bool acks_at_once;
     unsigned refused_said;
+    uint64_t dropped; /* incoming messages, on all connections */
     struct log_limit refused_limit;
 };
 
@@ -101,9 +102,12 @@ static void say_refused(struct mqtt *mqtt)
 
     if (refused == mqtt->refused_said)
         return;
-    log_warn_limited(&mqtt->refused_limit, loop_now(mqtt->loop),
-        "%u incoming messages dropped: too many are waiting", refused - mqtt->refused_said);
+    mqtt->dropped += refused - mqtt->refused_said;
     mqtt->refused_said = refused;
+    log_warn_limited(&mqtt->refused_limit, loop_now(mqtt->loop),
+        "incoming messages were dropped, %llu since the start: more came than could be handled; "
+        "commands among them get no answer",
+        (unsigned long long)mqtt->dropped);
 }
 
 static void drop_probe(struct mqtt *mqtt)
@@ -408,6 +412,11 @@ bool mqtt_unsubscribe(struct mqtt *mqtt, const char *filter, struct error *error
     assert(mqtt->state == MQTT_CONNECTED);
     code = MQTTAsync_unsubscribe(mqtt->link->handle, filter, &response);
     return code == MQTTASYNC_SUCCESS || refused_by_library(code, error);
+}
+
+uint64_t mqtt_dropped(const struct mqtt *mqtt)
+{
+    return mqtt->dropped;
 }
 
 const char *mqtt_reason_text(int reason_code)

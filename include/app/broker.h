@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "mqtt.h"
 #include "topic.h"
@@ -61,6 +62,15 @@ void broker_finish(struct broker *broker);
 void broker_close(struct broker *broker);
 bool broker_is_connected(const struct broker *broker);
 bool broker_is_closed(const struct broker *broker);
+/* What the broker remembers has been handed over: on_ready was called. */
+bool broker_is_ready(const struct broker *broker);
+/* The first attempt to connect has ended, whichever way. */
+bool broker_has_tried(const struct broker *broker);
+/* Why there is no connection; "" while there is one, or before the first attempt has ended.
+ * Borrowed until something changes. */
+const char *broker_reason(const struct broker *broker);
+/* Incoming messages that were dropped because too many waited, since the start. */
+uint64_t broker_dropped(const struct broker *broker);
 
 void broker_handle(struct broker *broker, const struct inbox_event *event);
 

@@ -25,6 +25,8 @@ void commands_free(struct commands *commands);
 /* A message on a command topic. */
 void commands_receive(
     struct commands *commands, const struct topic_parts *topic, const struct mqtt_message *message);
+/* Those that wait for AIVA's answer, or for their turn. */
+size_t commands_under_way(const struct commands *commands);
 /* Ends what is under way, each with its answer; what comes later is answered, not carried out. */
 void commands_stop(struct commands *commands);
 

@@ -12,6 +12,7 @@ struct loop;
 struct http_client;
 struct tracker;
 struct config;
+struct counters;
 
 enum poller_mode {
     POLLER_OFF,
@@ -30,7 +31,7 @@ struct poller_handler {
 };
 
 struct poller *poller_new(struct loop *loop, struct http_client *client, struct tracker *tracker,
-    const struct config *config, const struct poller_handler *handler);
+    const struct config *config, struct counters *counters, const struct poller_handler *handler);
 void poller_free(struct poller *poller);
 
 /* Starts the mode's first list at once; ends what is under way. */

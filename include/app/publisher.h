@@ -79,7 +79,12 @@ void publisher_say_offline(struct publisher *publisher);
 void publisher_pump(struct publisher *publisher);
 /* Nothing waits and nothing is in flight. */
 bool publisher_is_drained(const struct publisher *publisher);
+/* Not acknowledged yet: messages, the memory they take, and those of them that have been sent. */
 size_t publisher_waiting(const struct publisher *publisher);
+size_t publisher_waiting_bytes(const struct publisher *publisher);
+size_t publisher_in_flight(const struct publisher *publisher);
+/* PRESSURE_FULL is what on_pressure was told last. */
+bool publisher_is_full(const struct publisher *publisher);
 /* Bytes of the answers to refused commands that wait. */
 size_t publisher_refusal_bytes(const struct publisher *publisher);
 

@@ -2,6 +2,7 @@
 #define UPSTREAM_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "pressure.h"
 
@@ -37,6 +38,13 @@ void upstream_stop(struct upstream *upstream);
 void upstream_reconnect(struct upstream *upstream);
 /* Holds the stream back while reading must not run further ahead of the broker. */
 void upstream_press(struct upstream *upstream, enum pressure pressure);
+/* What bridge/upstream says. The texts are borrowed until it changes. */
+struct upstream_report {
+    const char *state; /* static */
+    const char *detail;
+    int64_t since_ms; /* Unix time */
+};
+void upstream_report(const struct upstream *upstream, struct upstream_report *report);
 struct poller *upstream_poller(struct upstream *upstream);
 
 #endif

@@ -16,6 +16,10 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 /* Chooses what is written from now on. Before the first call: info and text. */
 void log_setup(enum log_level level, enum log_format format);
 
+/* One level more (1) or less (-1) from now on, as far as there is one; says so in a line that is
+ * seen before and after. */
+void log_change_level(int by);
+
 extern enum log_level log_threshold;
 
 /* Writes one line. Text: "<RFC 3339 time> <level> <tag>: <message>"; JSON: an object with the
@@ -38,24 +42,30 @@ void log_write(enum log_level level, const char *tag, const char *format, ...) P
 /* Remembers when a kind of message was last written. Zero-initialise; one for each kind. */
 struct log_limit {
     int64_t next_ms;     /* monotonic; earlier messages are only counted */
+    int64_t period_ms;   /* between two lines; grows while there is something to hold back */
     unsigned suppressed; /* counted since the last one written */
 };
 
-/* True at most once a minute for each limit. *suppressed: how many were held back before this one.
- */
+/* True at most once a minute for each limit, and down to once in 16 minutes while the message keeps
+ * coming. *suppressed: how many were held back before this one. */
 bool log_limit_pass(struct log_limit *limit, int64_t now_ms, unsigned *suppressed);
 
-/* Warns at most once a minute; a later line says how many like it were not written. */
-#define log_warn_limited(limit, now_ms, format, ...)                                               \
+/* Writes at most once a minute, as log_limit_pass says; a later line says how many like it were not
+ * written. At least one argument follows the format. */
+#define log_limited(level, limit, now_ms, format, ...)                                             \
     do {                                                                                           \
         unsigned log_suppressed_;                                                                  \
         if (log_limit_pass((limit), (now_ms), &log_suppressed_)) {                                 \
             if (log_suppressed_ > 0)                                                               \
-                log_warn(format " (and %u more like this since the last such line)", __VA_ARGS__,  \
+                log_write((level), LOG_TAG,                                                        \
+                    format " (and %u more like this since the last such line)", __VA_ARGS__,       \
                     log_suppressed_);                                                              \
             else                                                                                   \
-                log_warn(format, __VA_ARGS__);                                                     \
+                log_write((level), LOG_TAG, format, __VA_ARGS__);                                  \
         }                                                                                          \
     } while (0)
+#define log_error_limited(...) log_limited(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_warn_limited(...)  log_limited(LOG_LEVEL_WARN, __VA_ARGS__)
+#define log_info_limited(...)  log_limited(LOG_LEVEL_INFO, __VA_ARGS__)
 
 #endif

@@ -78,6 +78,7 @@ struct job *jobs_list_next_missing(struct jobs *jobs, uint64_t mark);
 void jobs_set_unpublished(struct jobs *jobs, struct job *job);
 void jobs_set_published(struct jobs *jobs, struct job *job);
 struct job *jobs_next_unpublished(const struct jobs *jobs);
+size_t jobs_unpublished(const struct jobs *jobs);
 /* It was confirmed, at that Unix time. */
 void jobs_set_observed(struct job *job, int64_t unix_ms);
 void jobs_set_cleared(struct job *job, bool cleared);

@@ -22,7 +22,8 @@ struct outbox_message {
     size_t correlation_length;
     bool retain;
     bool json;
-    bool can_wait; /* all others may overtake it, but for every eighth place */
+    bool can_wait;       /* all others may overtake it, but for every eighth place */
+    int64_t received_ms; /* monotonic: when what it tells of arrived; 0: not to be measured */
     /* Messages of the same slot (1 … OUTBOX_SLOTS - 1): a later one takes the place of one that
      * has not been sent yet, since only the last value counts. */
     unsigned slot;
@@ -37,8 +38,9 @@ struct outbox_entry {
     size_t correlation_length;
     bool retain;
     bool json;
-    int64_t sent_ms; /* monotonic, of the last sending */
-    unsigned losses; /* connections that ended because of this, as far as anybody can tell */
+    int64_t received_ms; /* the message's */
+    int64_t sent_ms;     /* monotonic, of the last sending; 0 before the first */
+    unsigned losses;     /* connections that ended because of this, as far as anybody can tell */
 };
 
 struct outbox *outbox_new(void);
@@ -57,8 +59,10 @@ const struct outbox_entry *outbox_peek(const struct outbox *outbox);
 /* Puts the entry that outbox_send_next gave last back. */
 void outbox_unsend(struct outbox *outbox);
 /* Ends an entry in flight. Returns false for a sequence that is not in flight (a late one). If
- * `topic` is not NULL it gets the entry's topic, which the caller frees. */
-bool outbox_acknowledge(struct outbox *outbox, uint64_t sequence, char **topic);
+ * they are not NULL, `topic` gets the entry's topic, which the caller frees, and `received_ms` the
+ * entry's. */
+bool outbox_acknowledge(
+    struct outbox *outbox, uint64_t sequence, char **topic, int64_t *received_ms);
 /* The connection was lost: nothing is in flight any more, all is sent again from the oldest. True
  * if the oldest in flight had been sent less than OUTBOX_BLAME_MS before, so that what was sent may
  * have been the reason. It gets the blame (`losses`) if it was the only one then; or, however long

@@ -18,9 +18,10 @@ struct loop;
 struct http_client;
 struct http_request;
 
-/* url: as in config.aiva.url. The strings are copied. proxy settings are taken from the environment
- * as curl does (http_proxy, https_proxy, HTTPS_PROXY, all_proxy, ALL_PROXY, no_proxy, NO_PROXY) by
- * http_global_init, before mqtt_global_init removes them. */
+/* url: as in config.aiva.url. api_key "": no Authorization is sent. The strings are copied. proxy
+ * settings are taken from the environment as curl does (http_proxy, https_proxy, HTTPS_PROXY,
+ * all_proxy, ALL_PROXY, no_proxy, NO_PROXY) by http_global_init, before mqtt_global_init removes
+ * them. */
 struct http_client *http_client_new(struct loop *loop, const char *url, const char *api_key,
     const char *ca_file, const char *user_agent);
 /* All requests and streams made from it must have been freed. */

@@ -18,13 +18,13 @@ struct loop;
 
 struct loop_handler {
     void *ctx;
-    void (*on_signal)(void *ctx, int signal_number); /* SIGTERM, SIGINT, SIGHUP */
+    void (*on_signal)(void *ctx, int signal_number); /* SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 */
     void (*on_inbox)(
         void *ctx, const struct inbox_event *event); /* takes what the event points to */
     void (*before_sleep)(void *ctx);                 /* the last step of each pass */
 };
 
-/* Blocks SIGTERM, SIGINT and SIGHUP until a loop reads them, and ignores SIGPIPE. Early, before any
+/* Blocks the signals of on_signal until a loop reads them, and ignores SIGPIPE. Early, before any
  * thread is started: a stop that is asked for while the program starts is then an orderly one. */
 void loop_block_signals(void);
 

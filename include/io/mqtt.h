@@ -123,6 +123,9 @@ bool mqtt_subscribe(struct mqtt *mqtt, const char *filter, int qos, bool retain_
     uint64_t token, struct error *error) NODISCARD;
 bool mqtt_unsubscribe(struct mqtt *mqtt, const char *filter, struct error *error) NODISCARD;
 
+/* Incoming messages dropped because too many waited to be handled, since mqtt_new. */
+uint64_t mqtt_dropped(const struct mqtt *mqtt);
+
 /* The name of an MQTT 5 reason code (2.4), for people. Never NULL. */
 const char *mqtt_reason_text(int reason_code);
 

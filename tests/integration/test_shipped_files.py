@@ -177,4 +177,27 @@ def test_containers_are_hardened():
         for port in service.get("ports", []):
             assert port.startswith("127.0.0.1:")
     assert compose["services"]["simulator"]["profiles"] == ["demo"]
+
+
+def test_containers_look_after_their_health():
+    """By the program itself, over the container's own loopback."""
+    bridge = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["bridge"]
+    assert bridge["healthcheck"]["test"][1:] == ["/usr/local/bin/aiva-mqtt-bridge", "--healthcheck"]
+    assert "127.0.0.1:" in bridge["environment"]["HTTP_LISTEN"]
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert re.search(r'^HEALTHCHECK .*\\\n +CMD \["/usr/local/bin/aiva-mqtt-bridge", "--healthcheck"\]$',
+                     dockerfile, flags=re.M)
+    assert re.search(r"^ENV HTTP_LISTEN=127\.0\.0\.1:\d+$", dockerfile, flags=re.M)
+
+
+def test_systemd_is_told():
+    """The unit waits for READY=1, and hears the main process alone."""
+    unit = (CONFIG / "aiva-mqtt-bridge.service").read_text().splitlines()
+    assert {"Type=notify", "NotifyAccess=main"} <= set(unit)
+    assert any(re.fullmatch(r"WatchdogSec=\d+", line) for line in unit)
+
+
+def test_stages_are_in_order():
+    """`docker build .` makes the bridge."""
+    stages = re.findall(r"^FROM \S+ AS (\S+)$", (ROOT / "Dockerfile").read_text(), flags=re.M)
     assert stages[-1] == "bridge"

@@ -184,8 +184,56 @@ static void test_log_limit_passes_once_a_minute_and_counts_the_rest(void **state
     assert_false(log_limit_pass(&limit, 60999, &suppressed));
     assert_true(log_limit_pass(&limit, 61000, &suppressed));
     assert_int_equal(suppressed, 2);
-    assert_true(log_limit_pass(&limit, 121000, &suppressed));
+    assert_true(log_limit_pass(&limit, 61000 + 3600000, &suppressed));
     assert_int_equal(suppressed, 0);
+    assert_true(log_limit_pass(&limit, 121000 + 3600000, &suppressed));
+    assert_int_equal(suppressed, 0);
+}
+
+/* One message a second for three hours. */
+static void test_log_limit_grows_rarer_while_the_message_keeps_coming(void **state)
+{
+    struct log_limit limit = {0};
+    unsigned suppressed, lines = 0, total = 0;
+    int64_t last_ms = 0, longest_ms = 0;
+
+    (void)state;
+    for (int64_t now_ms = 0; now_ms < 3 * 3600 * 1000; now_ms += 1000) {
+        if (!log_limit_pass(&limit, now_ms, &suppressed))
+            continue;
+        lines++;
+        total += suppressed + 1;
+        longest_ms = now_ms - last_ms;
+        last_ms = now_ms;
+    }
+    assert_int_equal(longest_ms, 16 * 60 * 1000);
+    assert_in_range(lines, 14, 16);
+    assert_int_equal(total, last_ms / 1000 + 1);
+    /* After a quiet time it starts with a minute again. */
+    assert_true(log_limit_pass(&limit, last_ms + 86400000, &suppressed));
+    assert_false(log_limit_pass(&limit, last_ms + 86400000 + 59999, &suppressed));
+    assert_true(log_limit_pass(&limit, last_ms + 86400000 + 60000, &suppressed));
+}
+
+static void test_log_level_changes_in_steps_and_says_so(void **state)
+{
+    (void)state;
+    log_change_level(1);
+    assert_string_equal(after_time(), " info log: the log level is debug from now on\n");
+    log_change_level(1);
+    assert_string_equal(after_time(), " info log: the log level is debug already\n");
+    assert_int_equal(log_threshold, LOG_LEVEL_DEBUG);
+    log_change_level(-1);
+    log_change_level(-1);
+    assert_non_null(strstr(written(), " info log: the log level is warn from now on\n"));
+    log_change_level(-1);
+    assert_string_equal(after_time(), " warn log: the log level is error from now on\n");
+    log_warn("%s", "not seen");
+    assert_string_equal(written(), "");
+    log_change_level(-1);
+    assert_string_equal(after_time(), " error log: the log level is error already\n");
+    log_change_level(1);
+    assert_string_equal(after_time(), " warn log: the log level is warn from now on\n");
 }
 
 static void test_log_warn_limited_says_how_many_were_held_back(void **state)
@@ -221,6 +269,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_log_keeps_errno, catch_stderr, release_stderr),
         cmocka_unit_test_setup_teardown(
             test_log_limit_passes_once_a_minute_and_counts_the_rest, catch_stderr, release_stderr),
+        cmocka_unit_test_setup_teardown(test_log_limit_grows_rarer_while_the_message_keeps_coming,
+            catch_stderr, release_stderr),
+        cmocka_unit_test_setup_teardown(
+            test_log_level_changes_in_steps_and_says_so, catch_stderr, release_stderr),
         cmocka_unit_test_setup_teardown(
             test_log_warn_limited_says_how_many_were_held_back, catch_stderr, release_stderr),
     };

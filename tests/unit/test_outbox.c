@@ -35,12 +35,12 @@ static void test_outbox_keeps_a_message_until_it_is_acknowledged(void **state)
     assert_int_equal(outbox_count(outbox), 1);
     assert_int_equal(outbox_in_flight(outbox), 1);
     char *topic = NULL;
-    assert_true(outbox_acknowledge(outbox, sequence, &topic));
+    assert_true(outbox_acknowledge(outbox, sequence, &topic, NULL));
     assert_string_equal(topic, "t");
     free(topic);
     assert_int_equal(outbox_count(outbox), 0);
     assert_int_equal(outbox_bytes(outbox), 0);
-    assert_false(outbox_acknowledge(outbox, sequence, NULL));
+    assert_false(outbox_acknowledge(outbox, sequence, NULL, NULL));
     outbox_free(outbox);
 }
 
@@ -53,7 +53,7 @@ static void test_outbox_rewinds_to_oldest_unacked_after_loss(void **state)
     send(outbox, "1");
     uint64_t second = send(outbox, "2");
     send(outbox, "3");
-    assert_true(outbox_acknowledge(outbox, second, NULL));
+    assert_true(outbox_acknowledge(outbox, second, NULL, NULL));
     outbox_rewind(outbox, 0);
     assert_int_equal(outbox_in_flight(outbox), 0);
     send(outbox, "1");
@@ -70,7 +70,7 @@ static void test_outbox_ignores_an_acknowledgement_from_before_the_loss(void **s
     push(outbox, "t", "1", 0);
     uint64_t sequence = send(outbox, "1");
     outbox_rewind(outbox, 0);
-    assert_false(outbox_acknowledge(outbox, sequence, NULL));
+    assert_false(outbox_acknowledge(outbox, sequence, NULL, NULL));
     assert_int_equal(outbox_count(outbox), 1);
     outbox_free(outbox);
 }
@@ -167,12 +167,12 @@ static void test_outbox_blames_what_was_overtaken(void **state)
     push(outbox, "t", "3", 0);
     for (int i = 0; i < 3; i++)
         outbox_send_next(outbox, 1000);
-    outbox_acknowledge(outbox, 1, NULL);
+    outbox_acknowledge(outbox, 1, NULL, NULL);
     assert_false(outbox_rewind(outbox, 9000));
     assert_int_equal(outbox_peek(outbox)->losses, 0);
     for (int i = 0; i < 2; i++)
         outbox_send_next(outbox, 9000);
-    outbox_acknowledge(outbox, 3, NULL);
+    outbox_acknowledge(outbox, 3, NULL, NULL);
     assert_false(outbox_rewind(outbox, 19000));
     assert_int_equal(outbox_peek(outbox)->losses, 1);
     outbox_send_next(outbox, 19000);
@@ -191,7 +191,7 @@ static void test_outbox_knows_how_long_the_oldest_is_in_flight(void **state)
     outbox_send_next(outbox, 1000);
     outbox_send_next(outbox, 2000);
     assert_int_equal(outbox_oldest_ms(outbox), 1000);
-    outbox_acknowledge(outbox, 1, NULL);
+    outbox_acknowledge(outbox, 1, NULL, NULL);
     assert_int_equal(outbox_oldest_ms(outbox), 2000);
     outbox_rewind(outbox, 2000);
     assert_int_equal(outbox_oldest_ms(outbox), -1);
@@ -299,7 +299,7 @@ static void test_outbox_loses_nothing_and_keeps_order_in_a_random_walk(void **st
             walk_send(outbox, model);
         } else if (dice < 98 && model->in_flight > 0) {
             size_t at = (seed >> 8) % model->in_flight;
-            assert_true(outbox_acknowledge(outbox, model->sequences[at], NULL));
+            assert_true(outbox_acknowledge(outbox, model->sequences[at], NULL, NULL));
             model_remove(model, at);
         } else if (dice >= 98) {
             outbox_rewind(outbox, 0);
