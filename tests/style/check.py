@@ -60,7 +60,8 @@ ALLOWED_EXIT = {
 
 # Words that say a thing is not done; spelled so that this file passes its own check.
 UNFINISHED = "|".join(["TO" + "DO", "FIX" + "ME", "X" * 3, "HA" + "CK"])
-TEXT_SUFFIXES = {".c", ".h", ".py", ".sh", ".cmake", ".txt", ".md", ".json", ".yml", ".yaml", ".conf", ".service"}
+TEXT_SUFFIXES = {".c", ".h", ".py", ".sh", ".cmake", ".txt", ".md", ".json", ".yml", ".yaml", ".conf", ".service",
+                 ".1", ".5"}
 
 
 def blank(match):
