@@ -1,8 +1,10 @@
 # Two images from one file: bridge (the default, the last) and simulator. Both hold one program, its
 # libraries and the certificate authorities, and nothing else: there is no shell in them.
 #   docker build -t aiva-mqtt-bridge .
+# The base can be pinned: --build-arg BASE=debian:bookworm-slim@sha256:...
 
-FROM debian:bookworm-slim AS build
+ARG BASE=debian:bookworm-slim
+FROM ${BASE} AS build
 WORKDIR /src
 SHELL ["/bin/bash", "-euc"]
 COPY cmake/packages.sh cmake/

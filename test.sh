@@ -25,7 +25,7 @@ Without arguments, everything, in less than ten minutes:
           MQTT library's threads work hard
   fuzz    runs each target of tests/fuzz for SECONDS (60) with new inputs, two at a time and with the
           lowest priority; in a run of everything, beside the tests, which mostly wait
-  release builds what is shipped, and looks for the hardening in it
+  release builds what is shipped, looks for the hardening in it, and makes and tests the Debian package
   bench   tests the benchmark's own programs, and counts the instructions of an event, against the
           count that is stored; the benchmark itself is tests/bench/run.sh
 
@@ -105,12 +105,16 @@ build_bench()
     quietly cmake --preset release && quietly cmake --build --preset release --target bench_tools
 }
 
+run_package() { ctest --test-dir build/release -j "$jobs" -L '^package$' --no-tests=error --output-on-failure; }
+
 test_asan() { step 'build asan' build asan && step "$@"; }
 test_tsan() { step 'build tsan' build tsan && step 'tests with ThreadSanitizer' run_tsan; }
 test_release()
 {
     step 'build release' build_release &&
-        step 'hardening of the release' tests/style/hardening.py build/release/aiva-mqtt-bridge
+        step 'hardening of the release' tests/style/hardening.py build/release/aiva-mqtt-bridge &&
+        compose_schema_need build/tools &&
+        step 'package and containers' run_package
 }
 test_bench()
 {

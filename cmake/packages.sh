@@ -8,8 +8,10 @@ PACKAGES_BUILD=(build-essential cmake ninja-build pkg-config ca-certificates
 # For the demonstration besides: the AIVA simulator, a broker, the live view.
 PACKAGES_DEMO=(mosquitto mosquitto-clients python3)
 # For the tests besides.
-PACKAGES_TEST=(git libcmocka-dev python3-pytest python3-paho-mqtt python3-yaml python3-jinja2 openssl curl
-    jq clang clang-format clang-tidy cppcheck libclang-rt-dev shellcheck systemd valgrind)
+PACKAGES_TEST=(git libcmocka-dev python3-pytest python3-paho-mqtt python3-yaml python3-jinja2 python3-jsonschema openssl curl
+    jq clang clang-format clang-tidy cppcheck libclang-rt-dev shellcheck groff-base man-db systemd valgrind)
+# For the coverage report besides.
+PACKAGES_COVERAGE=(gcovr)
 # For the benchmark (tests/bench) besides.
 PACKAGES_BENCH=(python3-requests python3-paho-mqtt curl)
 
@@ -104,4 +106,19 @@ quietly()
     fi
     rm -f "$log"
     return "$status"
+}
+
+# Puts the schema of Compose files into a folder, for a test, unless it is there. Debian has it in
+# the package docker-compose: only this one file is taken out of it, and nothing is installed. Where
+# that fails, the test is skipped.
+compose_schema_need()
+{
+    local folder=$1 file=compose_spec.json work status=0
+    [ ! -e "$folder/$file" ] || return 0
+    work=$(mktemp -d)
+    (cd "$work" && apt-get -q download docker-compose && dpkg-deb -x docker-compose_*.deb .) >"$work/log" 2>&1 &&
+        mkdir -p "$folder" && find "$work" -name $file -exec cp {} "$folder/" \; || status=1
+    [ $status -eq 0 ] || tail -n 5 "$work/log" >&2
+    [ -e "$folder/$file" ] || echo "${0##*/}: the schema of Compose cannot be had: its test is skipped" >&2
+    rm -rf "$work"
 }

@@ -62,8 +62,7 @@ void config_write_example(struct buf *out)
     buf_append_text(out, "}\n");
 }
 
-/* What may be given. */
-static void write_values(struct buf *out, const struct setting *setting)
+void config_write_values(struct buf *out, const struct setting *setting)
 {
     if (setting->values != NULL) {
         buf_append_text(out, setting->values);
@@ -103,7 +102,7 @@ static void write_row(struct buf *out, const struct setting *setting)
     if (has_default)
         buf_printf(out, "`%s` ", setting->fallback);
     buf_append_text(out, "| ");
-    write_values(out, setting);
+    config_write_values(out, setting);
     buf_printf(out, " | %s |\n", setting->meaning);
 }
 

@@ -84,6 +84,8 @@ bool config_choose_secret(struct config *config, const struct config_source *sou
  * before the last one, `last` (" or "). */
 void config_list_words(
     struct buf *out, const char *const *words, const char *quote, const char *last);
+/* Appends what may be given, as Markdown: words to be typed stand in backquotes. config_docs.c. */
+void config_write_values(struct buf *out, const struct setting *setting);
 /* Appends text from outside for an error: cut, and what is not plain text as \xNN. */
 void config_show_text(struct buf *out, const char *text);
 

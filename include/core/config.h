@@ -96,8 +96,10 @@ bool config_reload_secrets(
     struct config *config, const struct config_source *source, struct error *error) NODISCARD;
 
 /* The settings table as documents: a commented example file (JSON with comments, every setting at
- * its default) and a Markdown table. Used by the build's generator and compared by a test. */
+ * its default), a Markdown table, and a manual page. Used by the build's generator and compared by
+ * a test. */
 void config_write_example(struct buf *out);
 void config_write_markdown(struct buf *out);
+void config_write_man(struct buf *out);
 
 #endif

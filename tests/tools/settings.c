@@ -15,8 +15,10 @@ int main(int argc, char **argv)
         config_write_example(&out);
     } else if (argc == 2 && strcmp(argv[1], "markdown") == 0) {
         config_write_markdown(&out);
+    } else if (argc == 2 && strcmp(argv[1], "man") == 0) {
+        config_write_man(&out);
     } else {
-        fputs("usage: settings example|markdown\n", stderr);
+        fputs("usage: settings example|markdown|man\n", stderr);
         return 2;
     }
     bool ok = !out.failed && fwrite(out.data, 1, out.length, stdout) == out.length;
