@@ -7,7 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUF_FIRST_CAPACITY = 64 };
+#include "mem.h"
+
+enum {
+    BUF_FIRST_CAPACITY = 64,
+    /* Without so little the program could not go on anyway. So a short text is always there. */
+    BUF_VITAL_CAPACITY = 64 * 1024,
+};
 
 void buf_init(struct buf *buf, size_t limit)
 {
@@ -68,7 +74,8 @@ static bool reserve(struct buf *buf, size_t extra)
     }
     needed = buf->length + extra + 1;
     capacity = next_capacity(buf, needed);
-    data = realloc(buf->data, capacity);
+    data = capacity <= BUF_VITAL_CAPACITY ? xreallocarray(buf->data, 1, capacity)
+                                          : realloc(buf->data, capacity);
     if (data == NULL) {
         buf->failed = true;
         return false;

@@ -83,7 +83,8 @@ def live(servers, folder, module, number, **more):
         return bridge.poll() is not None or servers.recorder.select(topic)
 
     try:
-        wait_until(lambda: said(of_job("two", "state", root)), "the job, or the end", 60)
+        # libcurl can lose the key with its memory: that is a 401, and the next try is a minute later.
+        wait_until(lambda: said(of_job("two", "state", root)), "the job, or the end", 120)
         servers.recorder.publish(of_job("one", "command/refresh", root), b"x")
         wait_until(lambda: said(of_job("one", "result", root)), "the answer, or the end", 60)
         if bridge.poll() is None:
