@@ -57,6 +57,7 @@ void tracker_free(struct tracker *tracker)
     timer_stop(&tracker->expiry_timer);
     jobs_free(tracker->jobs);
     ids_clear(&tracker->refused);
+    ids_clear(&tracker->clearing);
     job_update_clear(&tracker->update);
     json_object_clear(&tracker->object);
     buf_clear(&tracker->topic);
@@ -118,10 +119,12 @@ static void clear_state(struct tracker *tracker, const char *id)
     send_job_topic(tracker, id, "state", true);
 }
 
-/* Everything that is retained for the job goes, its state last. */
-static void clear_topics(struct tracker *tracker, const char *id)
+void tracker_clear_topics(struct tracker *tracker, const char *id)
 {
-    if (!tracker->handler.on_gone(tracker->handler.ctx, id))
+    ids_remove(&tracker->clearing, id);
+    if (tracker->handler.on_gone(tracker->handler.ctx, id))
+        ids_take(&tracker->clearing, xstrdup(id));
+    else
         clear_state(tracker, id);
     tracker->handler.on_changed(tracker->handler.ctx);
 }
@@ -129,7 +132,14 @@ static void clear_topics(struct tracker *tracker, const char *id)
 void tracker_clear(struct tracker *tracker, const char *id)
 {
     const struct job *job = jobs_find(tracker->jobs, id);
-    if (!job || job->cleared)
+    if (ids_remove(&tracker->clearing, id) && (!job || job->cleared))
+        clear_state(tracker, id);
+}
+
+/* A job that was gone is there again: what it had before is cleared before anything new is said. */
+static void clear_before_return(struct tracker *tracker, const char *id)
+{
+    if (tracker->clearing.count > 0 && ids_remove(&tracker->clearing, id))
         clear_state(tracker, id);
 }
 
@@ -261,7 +271,7 @@ static void fire_expiry(void *ctx)
         cleared++;
         jobs_set_published(tracker->jobs, job);
         jobs_set_cleared(job, true);
-        clear_topics(tracker, job->id);
+        tracker_clear_topics(tracker, job->id);
     }
     if (cleared > 0)
         log_info(
@@ -349,6 +359,8 @@ static bool apply(
             tracker_report_full(tracker);
         return change.gone;
     }
+    if (change.created)
+        clear_before_return(tracker, change.job->id);
     bool is_news = change.status_changed && !is_merely_found(tracker, &change, source);
     if (always)
         jobs_set_observed(change.job, now);
@@ -491,7 +503,7 @@ static void forget(
         char previous[LIMIT_STATUS + 1];
         jobs_status_name(tracker->jobs, job, previous);
         say_event(tracker, job, "deleted", previous, source);
-        clear_topics(tracker, id);
+        tracker_clear_topics(tracker, id);
         tracker_note_counts(tracker);
         log_write(level, LOG_TAG, "%s is gone from AIVA: its topics are cleared", id);
     }

@@ -27,7 +27,8 @@ struct tracker {
     int64_t received_ms; /* when the event that is being handled arrived; 0: none is */
     struct timer counts_timer;
     struct timer expiry_timer;
-    struct ids refused; /* what the broker did not let be said of them */
+    struct ids clearing; /* jobs that are gone, whose states wait for tracker_clear */
+    struct ids refused;  /* what the broker did not let be said of them */
     struct log_limit limits[JOB_UPDATE_RESULTS];
     struct log_limit full_limit, large_limit, list_limit, foreign_limit, again_limit;
     struct job_update update;  /* scratch */
@@ -37,6 +38,8 @@ struct tracker {
 
 /* The counts have changed: bridge/jobs is published when its turn comes. */
 void tracker_note_counts(struct tracker *tracker);
+/* Everything that is retained for the job goes, its state last. */
+void tracker_clear_topics(struct tracker *tracker, const char *id);
 /* News of a job was not taken in, for want of room. */
 void tracker_report_full(struct tracker *tracker);
 

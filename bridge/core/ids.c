@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "mem.h"
 
@@ -19,6 +20,18 @@ char *ids_last(struct ids *ids)
 {
     assert(ids->count > 0);
     return ids->items[--ids->count];
+}
+
+bool ids_remove(struct ids *ids, const char *id)
+{
+    for (size_t i = 0; i < ids->count; i++) {
+        if (strcmp(ids->items[i], id) != 0)
+            continue;
+        free(ids->items[i]);
+        ids->items[i] = ids->items[--ids->count];
+        return true;
+    }
+    return false;
 }
 
 void ids_drop_all(struct ids *ids)

@@ -71,7 +71,8 @@ bool tracker_answer(struct tracker *tracker, const char *id, const char *body, s
 
 /* The job is gone from AIVA: event `deleted`, then its topics are cleared. */
 void tracker_gone(struct tracker *tracker, const char *id, enum payload_source source);
-/* What on_gone has asked to wait for is done: clears the job's state, unless it has come back. */
+/* What on_gone has asked to wait for is done: clears the job's state, unless that was done when the
+ * job came back. */
 void tracker_clear(struct tracker *tracker, const char *id);
 
 /* Queues the state of up to `room` jobs whose topic is not up to date. */

@@ -59,12 +59,12 @@ def test_the_whole_life_of_a_job(shared):
 
 
 def test_a_job_that_vanishes_and_comes_back(shared):
-    """Its state is not cleared behind its back, though that was about to happen."""
+    """What it had before is cleared before anything new is said, and not after it."""
     name = shared.create("completed")
     wait_shown(shared, device_of(name), named=f"Sample {name}")
     shared.simulator.vanish(name)
-    shared.refresh()
     since = shared.recorder.mark()
+    shared.refresh()
     shared.wait_event(name, event_type="deleted")
     shared.simulator.set_job(name, quiet=True, status="completed", sample_name=f"Sample {name}")
     shared.refresh()
@@ -72,10 +72,11 @@ def test_a_job_that_vanishes_and_comes_back(shared):
     # Whoever is gone after it goes later: by then this one would have gone, too.
     other = shared.create("completed")
     wait_shown(shared, device_of(other))
-    since = shared.recorder.mark()
+    gone = shared.recorder.mark()
     assert shared.command(other, "delete")["ok"]
-    assert_gone_in_order(shared, other, since)
-    assert all(message.payload for message in shared.states(name))
+    assert_gone_in_order(shared, other, gone)
+    said = [one.payload for one in shared.states(name, since)]
+    assert not said[0] and all(said[1:])
     assert all(message.payload for message in ha_devices.messages(shared, device_of(name)))
     assert shared.retained()[of_job(name, "state")].shows(status="completed")
 

@@ -27,6 +27,8 @@ command   Each command that the bridge has acknowledged is answered exactly once
 heard     What the broker acknowledged reaches a subscriber, in order, unless that life of the
           broker ended right behind it; and the subscriber hears nothing of jobs that the bridge
           has not said.
+spaced    Within one life of the bridge two messages about one device of Home Assistant are five
+          seconds apart, but for one that is sent again because nobody acknowledged it.
 retained  When all is well again: see compare_retained().
 """
 
@@ -34,7 +36,7 @@ import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
-from history import ROOT, split_topic
+from history import ROOT, device_of, split_topic
 from wire import event_numbers
 
 ENDED = ("completed", "failed", "cancelled")
@@ -42,6 +44,8 @@ STATES = ("upload_pending", "queued", "processing", *ENDED)
 
 SETTLE_S = 5.0
 """An acknowledgement that is older than this at the end of a connection has been seen."""
+DEVICE_S = 5.0
+"""Between two messages about one device."""
 ANSWER_S = 12.0
 """Within this time a command is answered: commands.timeout_s of the soak, and some."""
 
@@ -100,6 +104,7 @@ class Checker:
         self._heard = set()
         self._heard_at = Counter()  # topic -> position of the newest
         self._stream_done = Counter()  # stream -> events judged
+        self._devices = {}  # (run, topic) -> the last message about a device
 
     def check(self, final=True):
         """Looks at everything new. `final`: the bridge has had the time to say all it knew."""
@@ -138,6 +143,8 @@ class Checker:
 
     def _walk(self):
         for sent in self._new("sent"):
+            if device_of(sent.topic) is not None:
+                self._check_spaced(sent)
             place = split_topic(sent.topic)
             if place is None:
                 continue
@@ -155,6 +162,16 @@ class Checker:
                 self.counts["duplicates"] += 1
                 self._check_repeat(sent, leaf, name, earlier)
             earlier.append(sent)
+
+    def _check_spaced(self, sent):
+        self.counts["messages about devices"] += 1
+        before = self._devices.get((sent.link.run, sent.topic))
+        self._devices[sent.link.run, sent.topic] = sent
+        if before is None or sent.at - before.at > DEVICE_S - 0.05:
+            return
+        if sent.payload != before.payload or sent.link is before.link or before.acked:
+            self._fail("spaced", sent.at, device_of(sent.topic),
+                       f"{sent.at - before.at:.2f} s after the message before")
 
     def _is_new(self, sent, leaf, job, earlier):
         """An empty state is the same each time that a job goes, and an event may be when a job goes
@@ -448,9 +465,23 @@ def compare_state(truth, state):
     return wrong
 
 
+def compare_devices(jobs, retained):
+    """What is wrong about the devices: the bridge's and one of each job, called after its sample."""
+    wanted = {f"{ROOT}_bridge": "AIVA bridge",
+              **{f"{ROOT}_job_{name}": truth["sample_name"] for name, truth in jobs.items()}}
+    found = {device_of(topic): payload for topic, payload in retained.items() if device_of(topic)}
+    wrong = [(device, "there is no such job") for device in found.keys() - wanted.keys()]
+    for device, name in wanted.items():
+        payload = found.get(device)
+        called = json.loads(payload)["device"]["name"] if payload else None
+        if called != name:
+            wrong.append((device, f"the device is called {called!r}, not {name!r}"))
+    return wrong
+
+
 def compare_retained(jobs, retained):
     """What is wrong about the retained topics, as (job, text); `retained` is topic -> payload."""
-    wrong = []
+    wrong = compare_devices(jobs, retained)
     for name, truth in jobs.items():
         payload = retained.get(f"{ROOT}/jobs/{name}/state")
         if not payload:

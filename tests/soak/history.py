@@ -7,6 +7,7 @@ import itertools
 from dataclasses import dataclass, field
 
 ROOT = "aiva"
+DEVICES = "homeassistant/device/+/config"
 
 
 @dataclass
@@ -137,4 +138,12 @@ def split_topic(topic):
         return parts[3], parts[2]
     if parts[1:] == ["bridge", "result"]:
         return "result", None
+    return None
+
+
+def device_of(topic):
+    """What Home Assistant knows the device by that a discovery topic is about; None for others."""
+    head, _, tail = DEVICES.partition("+")
+    if topic.startswith(head) and topic.endswith(tail):
+        return topic[len(head):-len(tail)]
     return None

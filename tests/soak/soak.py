@@ -198,7 +198,7 @@ class Soak:
                  f"{self.world.options}", "faults:"]
         lines += [f"  {count:5} {kind}" for kind, count in sorted(self.faults.items())]
         lines.append(f"  {sum(self.faults.values()):5} in all")
-        for name in ("publications", "states", "changes of status", "events published",
+        for name in ("publications", "messages about devices", "states", "changes of status", "events published",
                      "events checked", "events lost", "events unproven",
                      "events of jobs that are gone", "duplicates", "commands", "commands excused"):
             lines.append(f"{name}: {counts[name]}")

@@ -318,6 +318,52 @@ class Subscriber(unittest.TestCase):
         self.assertEqual(self.story.rules(), ["heard"])
 
 
+def device(name):
+    return f"homeassistant/device/aiva_{name}/config"
+
+
+class Devices(unittest.TestCase):
+    def setUp(self):
+        self.story = Story()
+
+    def say(self, payload, after, acked=True):
+        story = self.story
+        story.time += after
+        story.packet += 1
+        story.history.sent.append(Sent(
+            next(story.history.positions), story.time, story.link, device("job_a"), payload,
+            story.packet, story.time if acked else 0.0))
+
+    def test_far_enough_apart(self):
+        self.say(b"1", 0)
+        self.say(b"2", 5)
+        self.say(b"", 5.1)
+        self.assertEqual(self.story.rules(), [])
+
+    def test_too_close(self):
+        self.say(b"1", 0)
+        self.say(b"", 4.9)
+        self.assertEqual(self.story.rules(), ["spaced"])
+
+    def test_sent_again_without_need(self):
+        self.say(b"1", 0)
+        self.story.lose()
+        self.say(b"1", 1)
+        self.assertEqual(self.story.rules(), ["spaced"])
+
+    def test_sent_again_after_a_loss(self):
+        self.say(b"1", 0, acked=False)
+        self.story.lose()
+        self.say(b"1", 1)
+        self.assertEqual(self.story.rules(), [])
+
+    def test_another_life_of_the_bridge(self):
+        self.say(b"1", 0)
+        self.story.restart()
+        self.say(b"2", 1)
+        self.assertEqual(self.story.rules(), [])
+
+
 class Retained(unittest.TestCase):
     def setUp(self):
         self.jobs = {"a": {"job_id": "a", "status": "processing", "n": 2, "sample_name": "S",
@@ -327,7 +373,9 @@ class Retained(unittest.TestCase):
         self.retained = {"aiva/jobs/a/state": json.dumps(self.jobs["a"]).encode(),
                          "aiva/bridge/jobs": json.dumps(counts).encode(),
                          "aiva/bridge/state": b"online",
-                         "aiva/bridge/upstream": b'{"state": "streaming"}'}
+                         "aiva/bridge/upstream": b'{"state": "streaming"}',
+                         device("bridge"): b'{"device": {"name": "AIVA bridge"}}',
+                         device("job_a"): b'{"device": {"name": "S"}}'}
 
     def wrong(self):
         return len(compare_retained(self.jobs, self.retained))
@@ -345,6 +393,14 @@ class Retained(unittest.TestCase):
     def test_a_job_that_is_gone(self):
         self.retained["aiva/jobs/b/state"] = b'{"job_id": "b"}'
         self.assertEqual(self.wrong(), 1)
+
+    def test_a_device_that_is_wrong(self):
+        for name, payload in (("job_a", b'{"device": {"name": "T"}}'), ("job_a", b""),
+                              ("bridge", b""), ("job_b", b'{"device": {"name": "S"}}')):
+            with self.subTest(name):
+                self.setUp()
+                self.retained[device(name)] = payload
+                self.assertEqual(self.wrong(), 1)
 
     def test_offline(self):
         self.retained["aiva/bridge/state"] = b"offline"

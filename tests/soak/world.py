@@ -23,7 +23,7 @@ from harness.recorder import retained  # noqa: E402
 from harness.simulator import KEY, Simulator  # noqa: E402
 from harness.waiting import wait_until  # noqa: E402
 
-from history import ROOT, Delivered, Heard, Life, Link, Note, Run, Sent, StreamLink  # noqa: E402
+from history import DEVICES, ROOT, Delivered, Heard, Life, Link, Note, Run, Sent, StreamLink  # noqa: E402
 from relay import Relay  # noqa: E402
 from wire import (  # noqa: E402
     CONNECT, PUBACK, PUBLISH, Packets, is_version5, read_publish)
@@ -194,7 +194,8 @@ class World:
             "aiva.url": f"http://127.0.0.1:{self.to_aiva.port}", "aiva.api_key": KEY,
             "mqtt.url": f"mqtt://127.0.0.1:{self.to_broker.port}",
             "mqtt.version": self.options["mqtt_version"],
-            "mqtt.queue_limit": self.options["queue_limit"], **INTERVALS}
+            "mqtt.queue_limit": self.options["queue_limit"], "homeassistant.enabled": True,
+            "homeassistant.max_jobs": 1000, **INTERVALS}
         self.broker.start()
         self.history.lives.append(Life(now()))
         self.observer.open()
@@ -282,8 +283,8 @@ class World:
 
     def retained(self):
         """topic -> payload, as a new client sees it."""
-        return {topic: message.payload
-                for topic, message in retained(self.broker, f"{ROOT}/#").items()}
+        return {topic: message.payload for topic_filter in (f"{ROOT}/#", DEVICES)
+                for topic, message in retained(self.broker, topic_filter).items()}
 
     def _upstream(self):
         return json.loads(self.observer.latest.get(f"{ROOT}/bridge/upstream") or b"{}")
