@@ -181,9 +181,25 @@ class Checker:
             self.report("README.md", found.count("\n", 0, found.index("<!-- settings -->")) + 1,
                         "not the tables of config/settings.md (tests/style/check.py --fix)")
 
+    def check_map(self):
+        """bridge/README.md names each module in the table of its layer, and none that is not there."""
+        page = "bridge/README.md"
+        parts = re.split(r"^### (\w+)$", (ROOT / page).read_text(), flags=re.M)
+        for layer, text in zip(parts[1::2], parts[2::2]):
+            named = re.findall(r"^\| `([^`]+)` \|", text, flags=re.M)
+            there = {str(p.relative_to(ROOT / "bridge" / layer).with_suffix(""))
+                     for p in (ROOT / "bridge" / layer).rglob("*.c")}
+            for name in sorted(there.symmetric_difference(named)):
+                self.report(page, 1, f"{layer}: {name} is {'not named' if name in there else 'no module'}")
+            if named != sorted(named):
+                self.report(page, 1, f"{layer}: the modules are not in the order of the alphabet")
+        if parts[1::2] != LAYERS:
+            self.report(page, 1, "does not have a section for each layer")
+
     def run(self):
         self.check_format()
         self.check_readme()
+        self.check_map()
         self.check_unfinished()
         for path in self.sources:
             code = without_comments((ROOT / path).read_text())
