@@ -10,6 +10,8 @@ PACKAGES_DEMO=(mosquitto mosquitto-clients python3)
 # For the tests besides.
 PACKAGES_TEST=(git libcmocka-dev python3-pytest python3-paho-mqtt python3-yaml python3-jinja2 python3-jsonschema openssl curl
     jq clang clang-format clang-tidy cppcheck libclang-rt-dev shellcheck groff-base man-db systemd valgrind)
+# For the coverage report besides.
+PACKAGES_COVERAGE=(gcovr)
 # For the benchmark (tests/bench) besides.
 PACKAGES_BENCH=(python3-requests python3-paho-mqtt curl)
 
