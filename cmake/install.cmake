@@ -20,15 +20,17 @@ install(CODE "
 ")
 install(FILES ${staged}/aiva-mqtt-bridge.service DESTINATION lib/systemd/system)
 
-foreach(page aiva-mqtt-bridge.1 aiva-mqtt-bridge.conf.5)
-  install(CODE "execute_process(COMMAND ${GZIP} -9nc ${PROJECT_SOURCE_DIR}/config/man/${page}
-    OUTPUT_FILE ${staged}/${page}.gz COMMAND_ERROR_IS_FATAL ANY)")
-endforeach()
-install(FILES ${staged}/aiva-mqtt-bridge.1.gz DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
-install(FILES ${staged}/aiva-mqtt-bridge.conf.5.gz DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)
+function(install_compressed file name folder)
+  install(CODE "execute_process(COMMAND ${GZIP} -9nc ${PROJECT_SOURCE_DIR}/${file}
+    OUTPUT_FILE ${staged}/${name}.gz COMMAND_ERROR_IS_FATAL ANY)")
+  install(FILES ${staged}/${name}.gz DESTINATION ${folder})
+endfunction()
+install_compressed(config/man/aiva-mqtt-bridge.1 aiva-mqtt-bridge.1 ${CMAKE_INSTALL_MANDIR}/man1)
+install_compressed(config/man/aiva-mqtt-bridge.conf.5 aiva-mqtt-bridge.conf.5 ${CMAKE_INSTALL_MANDIR}/man5)
+install_compressed(CHANGELOG.md changelog ${CMAKE_INSTALL_DOCDIR})
 
 # Laid out as in the sources, so that the links from one document to another work.
-install(FILES README.md SECURITY.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES README.md SECURITY.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY config DESTINATION ${CMAKE_INSTALL_DOCDIR}
   PATTERN config/man EXCLUDE
   PATTERN config/debian EXCLUDE

@@ -43,8 +43,9 @@ def test_what_is_in_it(deb, unpacked):
     files = {path: mode for path, mode in modes.items() if not path.endswith("/")}
     assert files.pop(f"usr/bin/{NAME}") == "-rwxr-xr-x"
     assert set(files.values()) == {"-rw-r--r--"}
-    for path in (CONFIG, UNIT, f"{DOC}/copyright", f"{DOC}/changelog.Debian.gz", f"{DOC}/README.md",
-                 f"{DOC}/config/settings.md", f"{DOC}/config/mosquitto-production.acl",
+    for path in (CONFIG, UNIT, f"{DOC}/copyright", f"{DOC}/changelog.Debian.gz", f"{DOC}/changelog.gz",
+                 f"{DOC}/README.md", f"{DOC}/config/settings.md",
+                 f"{DOC}/config/mosquitto-production.acl",
                  f"usr/share/man/man1/{NAME}.1.gz", f"usr/share/man/man5/{NAME}.conf.5.gz"):
         assert files.pop(path)
     assert all(path.startswith(f"{DOC}/") for path in files)
