@@ -36,14 +36,6 @@ enum {
     PACKET_MOST = 268435455, /* MQTT 5, section 2.1.4 */
 };
 
-/* What the broker said about CONNECT itself, so that the next attempt can obey: paho cannot change
- * a connection's will or keep-alive time. */
-struct demands {
-    int will_qos_lowered;
-    bool will_unretained;
-    int keep_alive_s; /* 0: none */
-};
-
 struct mqtt {
     struct loop *loop;
     struct mqtt_handler handler;
@@ -59,7 +51,7 @@ struct mqtt {
     char failure[512]; /* of that attempt: what paho said */
     bool failure_refused;
     struct mqtt_limits limits;
-    struct demands demands;
+    struct mqttconnect_demands demands;
     int keep_alive_s;   /* of the attempt or connection */
     unsigned in_flight; /* publications without an answer */
     bool acks_at_once;
@@ -214,29 +206,6 @@ static bool may_try(struct mqtt *mqtt, struct error *error)
     return true;
 }
 
-static struct mqtt_options with_demands(const struct mqtt *mqtt, const struct mqtt_options *options)
-{
-    struct mqtt_options result = *options;
-    const struct demands *demands = &mqtt->demands;
-
-    result.will_qos -= demands->will_qos_lowered;
-    if (result.will_qos < 0)
-        result.will_qos = 0;
-    result.will_unretained = options->will_unretained || demands->will_unretained;
-    if (demands->keep_alive_s > 0 && demands->keep_alive_s < result.keep_alive_s)
-        result.keep_alive_s = demands->keep_alive_s;
-    return result;
-}
-
-/* Some refusals tell what to do better. */
-static void learn(struct mqtt *mqtt, int code)
-{
-    if (code == MQTTREASONCODE_QOS_NOT_SUPPORTED && mqtt->demands.will_qos_lowered < 2)
-        mqtt->demands.will_qos_lowered++;
-    else if (code == MQTTREASONCODE_RETAIN_NOT_SUPPORTED)
-        mqtt->demands.will_unretained = true;
-}
-
 static void on_probed(void *ctx, bool refused, const char *words)
 {
     struct mqtt *mqtt = ctx;
@@ -265,7 +234,7 @@ bool mqtt_connect(struct mqtt *mqtt, const struct mqtt_options *options, struct 
     assert(mqtt->state == MQTT_IDLE && options->window > 0);
     if (!may_try(mqtt, error))
         return false;
-    obeying = with_demands(mqtt, options);
+    obeying = mqttconnect_obey(&mqtt->demands, options);
     mqtt->link = mqttlink_new(loop_inbox(mqtt->loop), ++next_generation, &obeying, error);
     if (mqtt->link == NULL)
         return false;
@@ -474,7 +443,7 @@ static void on_failed(struct mqtt *mqtt, const struct inbox_event *event)
 
     if (mqttprobe_is_running(mqtt->probe))
         return;
-    learn(mqtt, event->code);
+    mqttconnect_learn(&mqtt->demands, event->code);
     mqttlink_tls_text(mqtt->link, tls_text, sizeof tls_text);
     mqtt->failure_refused = tls_text[0] != '\0' ? strstr(tls_text, "unexpected eof") == NULL
                                                 : mqttconnect_is_refusal(event->code);

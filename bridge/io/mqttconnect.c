@@ -96,6 +96,28 @@ int mqttconnect_queue(const struct mqtt_options *options)
     return (int)options->window + QUEUE_SPARE;
 }
 
+void mqttconnect_learn(struct mqttconnect_demands *demands, int code)
+{
+    if (code == MQTTREASONCODE_QOS_NOT_SUPPORTED && demands->will_qos_lowered < 2)
+        demands->will_qos_lowered++;
+    else if (code == MQTTREASONCODE_RETAIN_NOT_SUPPORTED)
+        demands->will_unretained = true;
+}
+
+struct mqtt_options mqttconnect_obey(
+    const struct mqttconnect_demands *demands, const struct mqtt_options *options)
+{
+    struct mqtt_options result = *options;
+
+    result.will_qos -= demands->will_qos_lowered;
+    if (result.will_qos < 0)
+        result.will_qos = 0;
+    result.will_unretained = options->will_unretained || demands->will_unretained;
+    if (demands->keep_alive_s > 0 && demands->keep_alive_s < result.keep_alive_s)
+        result.keep_alive_s = demands->keep_alive_s;
+    return result;
+}
+
 static MQTTAsync_SSLOptions tls_options(
     const struct mqtt_options *options, const struct mqttconnect_calls *calls)
 {

@@ -39,6 +39,20 @@ int mqttconnect_start(MQTTAsync handle, const struct mqtt_options *options, bool
 /* Most commands that paho may hold unsent: the window and a little. */
 int mqttconnect_queue(const struct mqtt_options *options);
 
+/* What the broker said about CONNECT itself, so that the next attempt can obey: paho cannot change
+ * a connection's will or keep-alive time. Zero-initialise. */
+struct mqttconnect_demands {
+    int will_qos_lowered;
+    bool will_unretained;
+    int keep_alive_s; /* 0: none */
+};
+
+/* Some refusals (MQTT 5, 3.2.2.2) tell what to do better. */
+void mqttconnect_learn(struct mqttconnect_demands *demands, int code);
+/* The options as the broker wants them; strings are borrowed as in `options`. */
+struct mqtt_options mqttconnect_obey(
+    const struct mqttconnect_demands *demands, const struct mqtt_options *options);
+
 /* A failed attempt in words. `code` is paho's (negative) or the broker's (positive); `message` is
  * paho's, may be NULL; `tls_text` is "" where OpenSSL said nothing. */
 void mqttconnect_describe(
