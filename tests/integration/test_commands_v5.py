@@ -79,7 +79,7 @@ def test_a_response_topic_of_too_many_levels_is_refused(shared):
     shared.command_marker()
     assert not shared.recorder.select(topic, since)
     assert len(shared.recorder.select(of_bridge("state"))) == online
-    assert shared.bridge.output().count("connected (MQTT") == 1
+    assert shared.bridge.output().count("connected to the broker ") == 1
 
 
 def test_the_configured_names_are_protected(world):
