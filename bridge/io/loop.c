@@ -316,8 +316,9 @@ static bool run_pass(struct loop *loop, struct error *error)
     if (code != CURLM_OK)
         return error_set(error, ERROR_RUN, "libcurl: %s", curl_multi_strerror(code));
     run_finished(loop);
-    run_descriptors(loop);
+    /* Before those who ask how things are: events that have not woken the loop may be in it. */
     run_inbox(loop);
+    run_descriptors(loop);
     timers_fire(&loop->timers, loop->now_ms, LOOP_BATCH);
     run_later(loop);
     if (loop->handler.before_sleep != NULL)

@@ -9,7 +9,7 @@
 
 /*
  * The owner thread's event loop: libcurl's transfers, signals, the inbox, timers, deferred frees.
- * One pass: read the clock -> curl_multi_perform -> finished transfers -> signals -> inbox ->
+ * One pass: read the clock -> curl_multi_perform -> finished transfers -> inbox -> signals, fds ->
  * due timers -> "later" list -> before-sleep hook -> curl_multi_poll until the next timer.
  * Every step has a batch limit; leftover work makes the poll return at once. All functions are
  * for the owner thread unless they say otherwise.

@@ -268,7 +268,7 @@ def test_a_poisonous_topic_of_the_bridge_s_own(bad, leaf):
     bad.bridge.start()
     bad.recorder.wait_topic(of_job("one", "state"), timeout=120)
     bad.stream_marker(120)
-    assert of_bridge(leaf) in bad.bridge.output()
+    wait_until(lambda: of_bridge(leaf) in bad.bridge.output(), "the topic in the log", 120)
 
 
 def test_losses_alone_convict_nobody(bad):

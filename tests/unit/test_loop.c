@@ -243,6 +243,62 @@ static void test_loop_reports_bytes_and_hang_up_of_a_descriptor(void **state)
     fixture_close(&watched.fixture);
 }
 
+struct order {
+    struct fixture fixture;
+    unsigned taken; /* events of the inbox */
+    bool asked;     /* the descriptor was seen */
+    char byte;
+    int fd;
+};
+
+static void note_event(void *ctx, const struct inbox_event *event)
+{
+    struct order *order = ctx;
+
+    (void)event;
+    order->taken++;
+}
+
+static void ask(void *ctx, short revents)
+{
+    struct order *order = ctx;
+
+    (void)revents;
+    assert_int_equal(read(order->fd, &order->byte, 1), 1);
+    assert_int_equal(order->taken, 1);
+    order->asked = true;
+}
+
+static bool was_asked(void *ctx)
+{
+    const struct order *order = ctx;
+
+    return order->asked;
+}
+
+/* Whoever asks over a descriptor is told of what has happened, also where nobody was woken for it.
+ */
+static void test_loop_takes_the_inbox_before_it_looks_at_descriptors(void **state)
+{
+    struct order order = {0};
+    int ends[2];
+
+    (void)state;
+    fixture_open(&order.fixture);
+    order.fixture.on_inbox = note_event;
+    order.fixture.inbox_ctx = &order;
+    assert_int_equal(pipe(ends), 0);
+    order.fd = ends[0];
+    assert_true(loop_add_fd(order.fixture.loop, ends[0], POLLIN, ask, &order));
+    inbox_set_eager(loop_inbox(order.fixture.loop), false);
+    assert_true(inbox_push(loop_inbox(order.fixture.loop), &(struct inbox_event){.patient = true}));
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    fixture_run(&order.fixture, was_asked, &order);
+    close(ends[0]);
+    close(ends[1]);
+    fixture_close(&order.fixture);
+}
+
 static void ignore_ready(void *ctx, short revents)
 {
     (void)ctx;
@@ -330,6 +386,7 @@ int main(void)
         cmocka_unit_test(test_loop_takes_events_of_another_thread_in_batches),
         cmocka_unit_test(test_loop_reports_signals_and_survives_a_broken_pipe),
         cmocka_unit_test(test_loop_reports_bytes_and_hang_up_of_a_descriptor),
+        cmocka_unit_test(test_loop_takes_the_inbox_before_it_looks_at_descriptors),
         cmocka_unit_test(test_loop_takes_eight_descriptors_and_reuses_their_places),
         cmocka_unit_test(test_loop_frees_later_at_the_end_of_a_pass_or_of_the_loop),
         cmocka_unit_test(test_loop_sleeps_while_nothing_is_due),
