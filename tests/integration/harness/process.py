@@ -12,18 +12,26 @@ from .waiting import PATIENCE
 FOREIGN = ("AIVA_", "MQTT_", "HOMEASSISTANT_", "HTTP_", "LOG_")
 
 
+_reserved = []
+
+
 def free_port():
-    """A port of 127.0.0.1 that nobody listens on. It is below those that the kernel gives to outgoing
-    connections: one of these could take it before a server uses it, or uses it again."""
-    ports = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    """A port of 127.0.0.1 that nobody listens on, and that no other test is given while this process
+    lives: a UDP socket of the same number says so. It is below those that the kernel gives to outgoing
+    connections, as one of these could take it before a server uses it, or uses it again."""
+    first_outgoing = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:
-        port = random.SystemRandom().randrange(10000, max(int(ports[0]), 20000))
-        with socket.socket() as probe:
-            try:
+        port = random.SystemRandom().randrange(10000, max(first_outgoing, 20000))
+        reservation = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            reservation.bind(("127.0.0.1", port))
+            with socket.socket() as probe:
                 probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+        except OSError:
+            reservation.close()
+            continue
+        _reserved.append(reservation)
+        return port
 
 
 def accepts(port):
