@@ -11,7 +11,9 @@ set(staged ${CMAKE_BINARY_DIR}/staged)
 file(MAKE_DIRECTORY ${staged})
 install(CODE "
   file(GLOB stale \"${staged}/*\")
-  file(REMOVE \${stale})
+  if(stale)
+    file(REMOVE \${stale})
+  endif()
   file(READ \"${PROJECT_SOURCE_DIR}/config/aiva-mqtt-bridge.service\" unit)
   set(programs \"${CMAKE_INSTALL_BINDIR}\")
   cmake_path(ABSOLUTE_PATH programs BASE_DIRECTORY \"\${CMAKE_INSTALL_PREFIX}\")
@@ -30,7 +32,7 @@ install_compressed(config/man/aiva-mqtt-bridge.conf.5 aiva-mqtt-bridge.conf.5 ${
 install_compressed(CHANGELOG.md changelog ${CMAKE_INSTALL_DOCDIR})
 
 # Laid out as in the sources, so that the links from one document to another work.
-install(FILES README.md SECURITY.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES README.md SECURITY.md BENCHMARKS.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY config DESTINATION ${CMAKE_INSTALL_DOCDIR}
   PATTERN config/man EXCLUDE
   PATTERN config/debian EXCLUDE
