@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "affinity.h"
 #include "inbox.h"
 #include "loop.h"
 #include "mem.h"
@@ -122,6 +123,7 @@ static void down(struct mqtt *mqtt, bool refused, const char *reason)
     mqttlink_free(link);
     if (mqtt->stuck == NULL)
         empty_inbox(mqtt);
+    affinity_release();
     mqtt->handler.on_down(mqtt->handler.ctx, refused, reason);
 }
 
@@ -137,6 +139,7 @@ static void abandon(struct mqtt *mqtt)
     mqtt->stuck_ms = loop_now(mqtt->loop);
     mqtt->link = NULL;
     mqtt->state = MQTT_IDLE;
+    affinity_release();
     mqtt->handler.on_down(mqtt->handler.ctx, false, text);
 }
 
@@ -235,9 +238,12 @@ bool mqtt_connect(struct mqtt *mqtt, const struct mqtt_options *options, struct 
     if (!may_try(mqtt, error))
         return false;
     obeying = mqttconnect_obey(&mqtt->demands, options);
+    affinity_gather();
     mqtt->link = mqttlink_new(loop_inbox(mqtt->loop), ++next_generation, &obeying, error);
-    if (mqtt->link == NULL)
+    if (mqtt->link == NULL) {
+        affinity_release();
         return false;
+    }
     prepare_probe(mqtt, &obeying);
     mqtt->state = MQTT_CONNECTING;
     mqtt->keep_alive_s = obeying.keep_alive_s;
