@@ -17,6 +17,9 @@ set(PAHO_AIDS
   StackTrace_entry StackTrace_exit StackTrace_get StackTrace_printStack myfree mymalloc myrealloc
   setStack)
 
+# The system calls of the library that bridge/io/paho/wire.c stands in for.
+set(PAHO_WIRED recv writev poll shutdown close usleep pthread_cond_signal)
+
 function(paho_read_aids archive result)
   execute_process(
     COMMAND ${CMAKE_NM} --extern-only --defined-only --print-file-name ${archive}
@@ -41,12 +44,29 @@ endif()
 add_library(paho INTERFACE)
 if(PAHO_KIND STREQUAL lean)
   find_package(OpenSSL REQUIRED)
-  # As an object file it comes before the library, whose own is then never looked at.
-  add_library(paho_lean OBJECT bridge/io/paho/lean.c)
+  set(PAHO_REWIRED ${CMAKE_BINARY_DIR}/paho/libpaho-mqtt3as.a)
+  set(renamed)
+  foreach(function ${PAHO_WIRED})
+    list(APPEND renamed --redefine-sym ${function}=wire_${function})
+  endforeach()
+  add_custom_command(OUTPUT ${PAHO_REWIRED}
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/paho
+    COMMAND ${CMAKE_OBJCOPY} --globalize-symbol=MQTTAsync_processCommand ${renamed}
+            ${PAHO_MQTT3AS_STATIC} ${PAHO_REWIRED}
+    DEPENDS ${PAHO_MQTT3AS_STATIC}
+    VERBATIM)
+  add_custom_target(paho_rewired DEPENDS ${PAHO_REWIRED})
+  # As object files they come before the library, whose own are then never looked at.
+  add_library(paho_lean OBJECT bridge/io/paho/lean.c bridge/io/paho/wire.c)
+  target_include_directories(paho_lean PRIVATE ${PROJECT_SOURCE_DIR}/include/io)
   target_link_libraries(paho_lean PRIVATE base)
+  add_dependencies(paho paho_rewired)
   target_link_libraries(paho INTERFACE
-    $<TARGET_OBJECTS:paho_lean> ${PAHO_MQTT3AS_STATIC} OpenSSL::SSL OpenSSL::Crypto)
+    $<TARGET_OBJECTS:paho_lean> ${PAHO_REWIRED} OpenSSL::SSL OpenSSL::Crypto)
 else()
-  target_link_libraries(paho INTERFACE ${PAHO_MQTT3AS})
+  add_library(paho_plain OBJECT bridge/io/paho/nowire.c)
+  target_include_directories(paho_plain PRIVATE ${PROJECT_SOURCE_DIR}/include/io)
+  target_link_libraries(paho_plain PRIVATE base)
+  target_link_libraries(paho INTERFACE $<TARGET_OBJECTS:paho_plain> ${PAHO_MQTT3AS})
 endif()
 message(STATUS "MQTT library: ${PAHO_KIND}")

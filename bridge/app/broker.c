@@ -34,9 +34,8 @@
 /* How long after the last remembered message the end is taken for granted where the broker does
  * not let the bridge read its own bridge/state. */
 #define MEMORY_SILENCE_MS 5000
-/* After each second without anything to read the MQTT library's reading thread naps for a tenth of
- * one, and a command that comes meanwhile waits. Something that the broker has to answer, and that
- * nobody else notices, keeps it awake. */
+/* Where the MQTT library naps after a second without anything to read (mqtt_naps), something that
+ * the broker has to answer, and that nobody else notices, keeps it awake. */
 #define STIR_MS 900
 /* And after its echo: some brokers send what they remember a moment later than what is new. */
 #define MEMORY_QUIET_MS 100
@@ -416,7 +415,8 @@ static void on_up(void *ctx, const struct mqtt_limits *limits)
     broker->echoed = false;
     if (broker->reading)
         timer_set(&broker->memory_end, loop_now(broker->loop) + MEMORY_SILENCE_MS);
-    timer_set(&broker->stir, loop_now(broker->loop) + STIR_MS);
+    if (mqtt_naps())
+        timer_set(&broker->stir, loop_now(broker->loop) + STIR_MS);
     publisher_link_up(broker->publisher, broker->mqtt, limits);
     if (broker->ready)
         broker->handler.on_reconnected(broker->handler.ctx);

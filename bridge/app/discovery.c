@@ -230,6 +230,7 @@ static void pump(void *ctx)
         return;
     if (announcer_next(discovery->announcer, loop_now(discovery->loop), &announcement, &wake_ms)) {
         discovery->on_the_way = send(discovery, &announcement);
+        publisher_await(discovery->publisher, discovery->on_the_way);
         /* Behind it in the same queue: the device goes before its job's state. */
         if (announcement.job_id)
             discovery->handler.on_let_go(discovery->handler.ctx, announcement.job_id);

@@ -77,6 +77,7 @@ struct publisher {
     bool own_refused[PUBLISHER_TOPICS]; /* to be said again */
     bool acknowledged;                  /* something, on this connection */
     bool proven;                        /* the same of the connection before */
+    uint64_t awaited; /* 0: none */
     bool hurried;
     bool stopping;
     int64_t acknowledged_ms;            /* the last time */
@@ -302,6 +303,11 @@ void publisher_repair_state(struct publisher *publisher)
         timer_set(&publisher->repair, publisher->repaired_ms + REPAIR_INTERVAL_MS);
 }
 
+void publisher_await(struct publisher *publisher, uint64_t sequence)
+{
+    publisher->awaited = sequence;
+}
+
 void publisher_hurry(struct publisher *publisher)
 {
     publisher->hurried = true;
@@ -384,6 +390,13 @@ static void clear_suspect(struct publisher *publisher)
         publisher->quick_losses = 0;
 }
 
+static void finish(struct publisher *publisher, uint64_t sequence)
+{
+    if (sequence == publisher->awaited)
+        publisher->awaited = 0;
+    publisher->handler.on_done(publisher->handler.ctx, sequence);
+}
+
 void publisher_acknowledged(
     struct publisher *publisher, uint64_t sequence, int reason_code, int64_t at_ms)
 {
@@ -411,7 +424,7 @@ void publisher_acknowledged(
             counters_note_latency(counters, received_ms, at_ms);
     }
     check_pressure(publisher);
-    publisher->handler.on_done(publisher->handler.ctx, sequence);
+    finish(publisher, sequence);
 }
 
 /* Takes the entry that comes next out of the queue for good. */
@@ -423,7 +436,7 @@ static void drop_next(
     uint64_t sequence = entry->sequence;
     report_refused(publisher, refusal, entry->topic, reason);
     outbox_acknowledge(publisher->outbox, sequence, NULL, NULL);
-    publisher->handler.on_done(publisher->handler.ctx, sequence);
+    finish(publisher, sequence);
 }
 
 /* FNV-1a, of topic and payload. */
@@ -525,13 +538,16 @@ void publisher_pump(struct publisher *publisher)
         return;
     if (mqtt_window_free(publisher->mqtt) > 0) {
         ask_for_more(publisher);
+        mqtt_cork(publisher->mqtt);
         while (mqtt_window_free(publisher->mqtt) > 0 && send_next(publisher))
             continue;
+        mqtt_uncork(publisher->mqtt);
         check_pressure(publisher);
     }
-    /* While all that there is has been sent, nothing follows from an acknowledgement. */
+    /* While all that there is has been sent, nothing follows from most acknowledgements. */
     bool waits = outbox_count(publisher->outbox) > outbox_in_flight(publisher->outbox);
-    mqtt_want_acks(publisher->mqtt, waits || publisher->hurried || publisher->suspects > 0);
+    mqtt_want_acks(publisher->mqtt,
+        waits || publisher->awaited != 0 || publisher->hurried || publisher->suspects > 0);
 }
 
 bool publisher_is_drained(const struct publisher *publisher)

@@ -19,6 +19,9 @@
 
 enum {
     STREAM_REFUSAL_MS = 10000, /* for the beginning of a refused answer's body to arrive */
+    /* About a dozen events: between two reads the loop looks at what the broker has acknowledged,
+     * and the broker would wait for more. */
+    STREAM_READ_BYTES = 4096,
     STREAM_KEEPALIVE_IDLE_S = 30,
     STREAM_KEEPALIVE_INTERVAL_S = 10,
 };
@@ -180,9 +183,10 @@ static void dispose(void *object)
     free(stream);
 }
 
-static bool set_keepalive(CURL *easy)
+static bool set_options(CURL *easy)
 {
-    return curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK &&
+    return curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)STREAM_READ_BYTES) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, (long)STREAM_KEEPALIVE_IDLE_S) ==
                CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, (long)STREAM_KEEPALIVE_INTERVAL_S) ==
@@ -218,7 +222,7 @@ static bool prepare(struct httpstream *stream, const struct http_client *client,
     ok = transport_open(transport, client, "/jobs/events", query, &calls, error);
     explicit_bzero(query, strlen(query));
     free(query);
-    if (ok && !set_keepalive(transport->easy))
+    if (ok && !set_options(transport->easy))
         ok = error_set(error, ERROR_UPSTREAM, "libcurl: cannot prepare a request");
     return ok && transport_add_header(transport, "Accept", "text/event-stream", error) &&
            transport_add_header(transport, "Cache-Control", "no-cache", error) &&

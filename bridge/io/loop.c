@@ -19,6 +19,7 @@
 #include "limit.h"
 #include "mem.h"
 #include "timers.h"
+#include "wire.h"
 
 enum {
     LOOP_BATCH = 256,                /* of each source in one pass, so that none starves the rest */
@@ -56,11 +57,17 @@ struct loop {
 };
 
 /* Any thread. */
-static void wake(void *ctx)
+static void wake_now(void *ctx)
 {
     struct loop *loop = ctx;
 
     curl_multi_wakeup(loop->multi);
+}
+
+/* Any thread. */
+static void wake(void *ctx)
+{
+    wire_after_reading(wake_now, ctx);
 }
 
 static void on_signalfd(void *ctx, short revents)
@@ -163,6 +170,7 @@ void loop_free(struct loop *loop)
         run_later(loop);
     free(loop->later);
     timers_clear(&loop->timers);
+    wire_forget(loop);
     inbox_free(loop->inbox);
     if (loop->multi != NULL)
         curl_multi_cleanup(loop->multi);

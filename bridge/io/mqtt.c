@@ -21,6 +21,7 @@
 #include "mqttconnect.h"
 #include "mqttlink.h"
 #include "mqttprobe.h"
+#include "wire.h"
 
 #define LOG_TAG "mqtt"
 #include "log.h"
@@ -351,11 +352,32 @@ bool mqtt_publish(struct mqtt *mqtt, const struct mqtt_publication *publication,
     return true;
 }
 
+void mqtt_cork(const struct mqtt *mqtt)
+{
+    assert(mqtt->state == MQTT_CONNECTED);
+    wire_cork();
+}
+
+void mqtt_uncork(const struct mqtt *mqtt)
+{
+    (void)mqtt;
+    wire_uncork();
+}
+
 void mqtt_want_acks(struct mqtt *mqtt, bool at_once)
 {
+    /* While that many come the broker still has as many and more to work on. */
+    unsigned worth = mqtt->limits.window * 2 / 5;
+
     if (mqtt->acks_at_once != at_once)
         inbox_set_eager(loop_inbox(mqtt->loop), at_once);
     mqtt->acks_at_once = at_once;
+    wire_expect(!at_once ? 0 : worth > 0 ? worth : 1);
+}
+
+bool mqtt_naps(void)
+{
+    return wire_naps();
 }
 
 bool mqtt_subscribe(struct mqtt *mqtt, const char *filter, int qos, bool retain_as_published,

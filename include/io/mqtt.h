@@ -112,10 +112,18 @@ unsigned mqtt_window_free(const struct mqtt *mqtt);
 bool mqtt_publish(struct mqtt *mqtt, const struct mqtt_publication *publication, uint64_t sequence,
     struct error *error) NODISCARD;
 
+/* What is published between the two is handed to the broker at the second, together. */
+void mqtt_cork(const struct mqtt *mqtt);
+void mqtt_uncork(const struct mqtt *mqtt);
+
 /* Whether acknowledgements are wanted as soon as they come; that is so at first. Otherwise they
  * come with whatever the loop wakes up for next, which spares it half of its wake-ups at a low
  * rate. */
 void mqtt_want_acks(struct mqtt *mqtt, bool at_once);
+
+/* True where the library sleeps for 100 ms after each second in which it has read nothing, so that
+ * a message that comes meanwhile waits. Constant. */
+bool mqtt_naps(void);
 
 /* In MQTT_CONNECTED only. The answer comes as on_subscribed(token). retain_as_published (MQTT 5,
  * 3.8.3.1): live messages keep the retain flag they were published with. */
