@@ -30,10 +30,28 @@ function(paho_read_aids archive result)
   set(${result} "${lines}" PARENT_SCOPE)
 endfunction()
 
+# Whether the library makes these calls, and reads in no other way: bytes that wire.c has read ahead
+# would be invisible to that.
+function(paho_has_calls archive result)
+  execute_process(
+    COMMAND ${CMAKE_NM} --no-sort ${archive} OUTPUT_VARIABLE symbols ERROR_QUIET)
+  set(${result} ON PARENT_SCOPE)
+  foreach(function ${PAHO_WIRED})
+    if(NOT symbols MATCHES " U ${function}\n")
+      set(${result} OFF PARENT_SCOPE)
+    endif()
+  endforeach()
+  if(NOT symbols MATCHES " [tT] MQTTAsync_processCommand\n"
+      OR symbols MATCHES " U (__recv_chk|__poll_chk|ppoll|select|read|recvfrom|recvmsg)\n")
+    set(${result} OFF PARENT_SCOPE)
+  endif()
+endfunction()
+
 set(PAHO_KIND shared)
 if(PAHO_MQTT3AS_STATIC AND NOT BRIDGE_PAHO STREQUAL shared)
   paho_read_aids(${PAHO_MQTT3AS_STATIC} aids)
-  if(aids STREQUAL "${PAHO_AIDS}")
+  paho_has_calls(${PAHO_MQTT3AS_STATIC} has_calls)
+  if(aids STREQUAL "${PAHO_AIDS}" AND has_calls)
     set(PAHO_KIND lean)
   endif()
 endif()

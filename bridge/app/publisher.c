@@ -77,7 +77,7 @@ struct publisher {
     bool own_refused[PUBLISHER_TOPICS]; /* to be said again */
     bool acknowledged;                  /* something, on this connection */
     bool proven;                        /* the same of the connection before */
-    uint64_t awaited; /* 0: none */
+    uint64_t awaited;                   /* 0: none */
     bool hurried;
     bool stopping;
     int64_t acknowledged_ms;            /* the last time */

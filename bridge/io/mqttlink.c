@@ -1,8 +1,9 @@
 /*
  * One connection through paho. paho calls back on its own threads, or on the caller's inside
- * MQTTAsync_destroy, and always with its global lock held; so a callback here only copies, pushes
- * an event and returns. Nothing is logged, parsed or freed in one, and no other call is made:
- * paho's own checks deadlock there, and a wait would stop every other connection of the process.
+ * MQTTAsync_destroy and wire_uncork, and always with its global lock held; so a callback here only
+ * copies, pushes an event and returns. Nothing is logged, parsed or freed in one, and no other call
+ * is made: paho's own checks deadlock there, and a wait would stop every other connection of the
+ * process.
  *
  * What it hands over by pointer (messages) was allocated by paho with a tracking allocator and must
  * go back through paho's own functions.

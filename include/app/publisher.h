@@ -70,8 +70,8 @@ void publisher_acknowledged(
     struct publisher *publisher, uint64_t sequence, int reason_code, int64_t at_ms);
 /* Someone else wrote to bridge/state: `online` again, at most once a second. */
 void publisher_repair_state(struct publisher *publisher);
-/* on_done of this one, the last that is named so, is waited for: its acknowledgement is looked at as
- * soon as it comes. Others may lie until there is something else to do. */
+/* on_done of this one, the last that is named so, is waited for: its acknowledgement is looked at
+ * as soon as it comes. Others may lie until there is something else to do. */
 void publisher_await(struct publisher *publisher, uint64_t sequence);
 /* From now on every acknowledgement is waited for. */
 void publisher_hurry(struct publisher *publisher);

@@ -45,6 +45,10 @@ enum {
      * every command has (a PUBLISH to `aiva/bridge/command/refresh` has 31), or after so long. */
     LAZY_BYTES = 16,
     LAZY_MS = 20,
+    /* What a socket did not take is tried again so often; before it is closed, so many times. */
+    RETRY_MS = 20,
+    LAST_TRIES = 4,
+    LAST_TRY_MS = 50,
     /* The library's MQTTAsync_sleep(100) of its reading thread. */
     NAP_US = 100000,
 };
@@ -79,7 +83,7 @@ static struct {
 /* Of the reading thread. */
 static _Thread_local struct {
     bool reads;    /* this is it */
-    bool waited;   /* the last call was a wait for something to read */
+    bool waited;   /* the last call has waited for something to read, and nothing came */
     bool fast;     /* the last bytes came shortly after those before */
     bool flowing;  /* and not much later */
     int64_t at_ns; /* when the last bytes came */
@@ -193,8 +197,8 @@ static struct writer *writer_of(int fd)
     return writer;
 }
 
-/* False where the socket takes no more for now. After another error there is nothing left to be
- * written: the connection has ended, and the library learns it when it reads. */
+/* False where the socket takes no more for now. Any other error ends the connection, which the
+ * library learns when it reads: nothing may follow a packet of which a part is missing. */
 static bool flush(struct writer *writer)
 {
     size_t done = 0;
@@ -204,21 +208,24 @@ static bool flush(struct writer *writer)
             done += (size_t)sent;
         else if (errno == EAGAIN)
             break;
-        else if (errno != EINTR)
+        else if (errno != EINTR) {
+            (void)shutdown(writer->fd, SHUT_RDWR);
             done = writer->count;
+        }
     }
     writer->count -= done;
     memmove(writer->data, writer->data + done, writer->count);
     return writer->count == 0;
 }
 
-static void flush_all(void)
+static bool flush_all(void)
 {
+    bool all = true;
     pthread_mutex_lock(&writers_lock);
     for (size_t i = 0; i < WIRES; i++)
-        if (writers[i].count > 0)
-            (void)flush(&writers[i]);
+        all = (writers[i].count == 0 || flush(&writers[i])) && all;
     pthread_mutex_unlock(&writers_lock);
+    return all;
 }
 
 static ssize_t gather(struct writer *writer, const struct iovec *parts, int count)
@@ -236,15 +243,15 @@ static ssize_t write_in_order(struct writer *writer, const struct iovec *parts, 
     size_t size = 0;
     for (int i = 0; i < count; i++)
         size += parts[i].iov_len;
-    if (sending.gathers && size <= OUT_SIZE - writer->count)
+    bool early = sending.gathers && size <= OUT_SIZE - writer->count;
+    if (!early && flush(writer) && !(sending.gathers && size <= OUT_SIZE))
+        return writev(writer->fd, parts, count);
+    /* Also behind what the socket does not take: the library gives a connection up whose PINGREQ
+     * it cannot write, unless a packet of its own is half written. */
+    if (size <= OUT_SIZE - writer->count)
         return gather(writer, parts, count);
-    if (!flush(writer)) {
-        errno = EAGAIN;
-        return -1;
-    }
-    if (sending.gathers && size <= OUT_SIZE)
-        return gather(writer, parts, count);
-    return writev(writer->fd, parts, count);
+    errno = EAGAIN;
+    return -1;
 }
 
 ssize_t wire_writev(int fd, const struct iovec *parts, int count)
@@ -256,9 +263,20 @@ ssize_t wire_writev(int fd, const struct iovec *parts, int count)
     return written;
 }
 
+static bool flush_one(int fd)
+{
+    pthread_mutex_lock(&writers_lock);
+    struct writer *writer = find_writer(fd);
+    bool all = !writer || flush(writer);
+    pthread_mutex_unlock(&writers_lock);
+    return all;
+}
+
 int wire_shutdown(int fd, int how)
 {
-    flush_all();
+    struct pollfd writable = {.fd = fd, .events = POLLOUT};
+    for (int tries = 0; tries < LAST_TRIES && !flush_one(fd); tries++)
+        (void)poll(&writable, 1, LAST_TRY_MS);
     return shutdown(fd, how);
 }
 
@@ -392,9 +410,10 @@ int wire_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
         return poll(fds, count, timeout_ms);
     reading.reads = true;
     call_after_reading();
-    flush_all();
+    if (!flush_all() && timeout_ms > RETRY_MS)
+        timeout_ms = RETRY_MS;
     ready = wait_to_read(fds, count, timeout_ms);
-    reading.waited = true;
+    reading.waited = ready == 0;
     return ready;
 }
 
@@ -403,7 +422,8 @@ int wire_usleep(useconds_t us)
     /* After the last connection has ended the reading thread comes here only. */
     if (reading.reads)
         call_after_reading();
-    /* Where there was a socket to wait for, there is no need to sleep besides. */
+    /* Who has waited for a socket in vain need not sleep besides. After a socket that can be read
+     * he must: the library reads nothing before it can write as well. */
     bool needless = reading.waited && us == NAP_US;
     reading.waited = false;
     return needless ? 0 : usleep(us);
@@ -436,7 +456,7 @@ void wire_uncork(void)
         while (MQTTAsync_processCommand() != 0)
             done++;
         sending.gathers = false;
-        flush_all();
+        (void)flush_all();
     }
     sending.corked = false;
     /* The library keeps some for later, for instance while a write is not complete. */
