@@ -545,9 +545,9 @@ void publisher_pump(struct publisher *publisher)
         check_pressure(publisher);
     }
     /* While all that there is has been sent, nothing follows from most acknowledgements. */
-    bool waits = outbox_count(publisher->outbox) > outbox_in_flight(publisher->outbox);
-    mqtt_want_acks(publisher->mqtt,
-        waits || publisher->awaited != 0 || publisher->hurried || publisher->suspects > 0);
+    bool waits = outbox_count(publisher->outbox) > outbox_in_flight(publisher->outbox) ||
+                 publisher->gauge.pressure != PRESSURE_NONE || publisher->awaited != 0;
+    mqtt_want_acks(publisher->mqtt, waits || publisher->hurried || publisher->suspects > 0);
 }
 
 bool publisher_is_drained(const struct publisher *publisher)
