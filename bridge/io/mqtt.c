@@ -366,13 +366,10 @@ void mqtt_uncork(const struct mqtt *mqtt)
 
 void mqtt_want_acks(struct mqtt *mqtt, bool at_once)
 {
-    /* While that many come the broker still has as many and more to work on. */
-    unsigned worth = mqtt->limits.window * 2 / 5;
-
     if (mqtt->acks_at_once != at_once)
         inbox_set_eager(loop_inbox(mqtt->loop), at_once);
     mqtt->acks_at_once = at_once;
-    wire_expect(!at_once ? 0 : worth > 0 ? worth : 1);
+    wire_hurry(at_once);
 }
 
 bool mqtt_naps(void)

@@ -15,10 +15,9 @@
 void wire_cork(void);
 void wire_uncork(void);
 
-/* Owner only. How many acknowledgements are worth looking at: the library's reading thread waits a
- * moment for that many where they come fast. 0: none is waited for by anybody, and they may lie for
- * some milliseconds until something else has come; so it is at first. */
-void wire_expect(unsigned acknowledgements);
+/* Owner only. Whether somebody waits for acknowledgements. While nobody does, as at first, they may
+ * lie for some milliseconds until something else has come. */
+void wire_hurry(bool hurry);
 
 /* Any thread. Makes the call once the calling thread has handed on all that the library had read:
  * at once unless that is the library's reading thread. A second call before that replaces the

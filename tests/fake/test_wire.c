@@ -83,7 +83,7 @@ static int setup(void **state)
     set_nonblocking(pair->library);
     memset(&commands, 0, sizeof commands);
     commands.fd = pair->library;
-    wire_expect(0);
+    wire_hurry(false);
     *state = pair;
     return 0;
 }
@@ -503,26 +503,11 @@ static void test_wire_stops_being_lazy_when_somebody_waits(void **state)
     struct pollfd ready = {.fd = pair->library, .events = POLLIN};
     become_lazy(pair);
     assert_int_equal(write(pair->broker, "0123", 4), 4);
-    wire_expect(8);
+    wire_hurry(true);
     assert_int_equal(poll(&ready, 1, 10000), 1);
     assert_int_equal(lowest(pair->library), 1);
     wait_and_read(pair, "0123");
     assert_int_equal(lowest(pair->library), 1);
-}
-
-/* Acknowledgements that come fast are taken together; those that do not come are not waited for. */
-static void test_wire_waits_a_moment_for_several(void **state)
-{
-    struct pair *pair = *state;
-    struct pollfd fds = {.fd = pair->library, .events = POLLIN};
-    wire_expect(4);
-    for (int i = 0; i < 20; i++) {
-        say(pair, "0123");
-        wait_and_read(pair, "0123");
-    }
-    assert_int_equal(wire_poll(&fds, 1, 5), 0);
-    say(pair, "0123");
-    wait_and_read(pair, "0123");
 }
 
 int main(void)
@@ -549,7 +534,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_wire_is_lazy_while_nobody_waits, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_wire_stops_being_lazy_when_somebody_waits, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_wire_waits_a_moment_for_several, setup, teardown),
     };
 
     signal(SIGPIPE, SIG_IGN);

@@ -9,9 +9,9 @@ void wire_uncork(void)
 {
 }
 
-void wire_expect(unsigned acknowledgements)
+void wire_hurry(bool hurry)
 {
-    (void)acknowledgements;
+    (void)hurry;
 }
 
 void wire_after_reading(void (*call)(void *ctx), void *ctx)

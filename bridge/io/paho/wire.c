@@ -7,28 +7,20 @@
  *
  * - What is there to be read is read at once, and the library takes it from memory.
  * - A burst of publications is worked off by the thread that hands it over, and written at once.
- * - While publications wait for acknowledgements to come, the reading thread looks when some have
- *   come together. It must do more than wait for that: mosquitto does not set TCP_NODELAY, so its
- *   kernel sends one acknowledgement and keeps the others back until this side's kernel confirms
- *   that one, which it does with the next publication, after 40 ms, or when asked to
- *   (TCP_QUICKACK). The time is spent in sched_yield, since a sleep as short as that costs more.
- * - While none waits, acknowledgements do not wake the reading thread one by one (SO_RCVLOWAT).
+ * - While nobody waits for acknowledgements, they do not wake the reading thread one by one
+ *   (SO_RCVLOWAT).
  *
  * TLS connections are read and written by OpenSSL: to them only the waiting applies.
  */
 #include "wire.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <time.h>
 
+#include "clock.h"
 #include "mem.h"
 #include "wirecalls.h"
 
@@ -37,10 +29,6 @@ enum {
     WIRES = 4,
     IN_SIZE = 4096,
     OUT_SIZE = 16384,
-    ACK_BYTES = 4, /* PUBACK: MQTT 5, 3.4; a reason code adds one or two */
-    /* The longest that acknowledgements are waited for, and how often they are counted. */
-    PACE_NS = 200000,
-    COUNT_NS = 20000,
     /* Acknowledgements that nobody waits for: the reading thread wakes up for so many bytes, which
      * every command has (a PUBLISH to `aiva/bridge/command/refresh` has 31), or after so long. */
     LAZY_BYTES = 16,
@@ -72,7 +60,7 @@ static struct writer {
 } writers[WIRES];
 static pthread_mutex_t writers_lock = PTHREAD_MUTEX_INITIALIZER;
 
-static atomic_uint expected;
+static atomic_bool hurried;
 
 static struct {
     pthread_mutex_t lock;
@@ -84,9 +72,8 @@ static struct {
 static _Thread_local struct {
     bool reads;    /* this is it */
     bool waited;   /* the last call has waited for something to read, and nothing came */
-    bool fast;     /* the last bytes came shortly after those before */
-    bool flowing;  /* and not much later */
-    int64_t at_ns; /* when the last bytes came */
+    bool flowing;  /* the last bytes came shortly after those before */
+    int64_t at_ms; /* when the last bytes came */
 } reading;
 
 /* Of a thread that publishes. */
@@ -100,13 +87,6 @@ static _Thread_local struct {
 /* paho-mqtt-c, src/MQTTAsyncUtils.c: does the next thing on the list, under the library's locks; 0
  * where none can be done now. */
 int MQTTAsync_processCommand(void);
-
-static int64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 /* ---- Reading */
 
@@ -319,32 +299,6 @@ static void call_after_reading(void)
     pthread_mutex_unlock(&after.lock);
 }
 
-static bool have_come(const struct pollfd *fds, nfds_t count, unsigned acknowledgements)
-{
-    static const int yes = 1;
-    size_t bytes = 0;
-    for (nfds_t i = 0; i < count; i++) {
-        int there = 0;
-        (void)setsockopt(fds[i].fd, IPPROTO_TCP, TCP_QUICKACK, &yes, sizeof yes);
-        if (ioctl(fds[i].fd, FIONREAD, &there) == 0)
-            bytes += (size_t)there;
-    }
-    return bytes >= (size_t)acknowledgements * ACK_BYTES;
-}
-
-static void wait_for_several(const struct pollfd *fds, nfds_t count, unsigned acknowledgements)
-{
-    int64_t end = reading.at_ns + PACE_NS, now = now_ns(), look = now + COUNT_NS;
-    for (; now < end; now = now_ns()) {
-        sched_yield();
-        if (now < look)
-            continue;
-        if (have_come(fds, count, acknowledgements))
-            return;
-        look = now + COUNT_NS;
-    }
-}
-
 static void set_lazy(struct reader *reader, bool lazy)
 {
     const int bytes = lazy ? LAZY_BYTES : 1;
@@ -358,7 +312,7 @@ static bool be_lazy(const struct pollfd *fds, nfds_t count, bool lazy)
 {
     bool all = true;
     pthread_mutex_lock(&readers_lock);
-    lazy = lazy && atomic_load(&expected) == 0;
+    lazy = lazy && !atomic_load(&hurried);
     for (nfds_t i = 0; i < count; i++) {
         struct reader *reader = find_reader(fds[i].fd);
         if (reader)
@@ -383,21 +337,11 @@ static int wait_for_any(struct pollfd *fds, nfds_t count, int timeout_ms)
 
 static int wait_to_read(struct pollfd *fds, nfds_t count, int timeout_ms)
 {
-    unsigned acknowledgements = atomic_load(&expected);
-    if (reading.fast && acknowledgements > 1) {
-        wait_for_several(fds, count, acknowledgements);
-        int ready = poll(fds, count, 0);
-        if (ready != 0) {
-            reading.at_ns = now_ns();
-            return ready;
-        }
-    }
     int ready = wait_for_any(fds, count, timeout_ms);
-    int64_t now = now_ns(), since = now - reading.at_ns;
-    reading.fast = ready > 0 && since < PACE_NS;
-    reading.flowing = ready > 0 && since < LAZY_MS * (int64_t)1000000;
+    int64_t now = clock_monotonic_ms();
+    reading.flowing = ready > 0 && now - reading.at_ms < LAZY_MS;
     if (ready > 0)
-        reading.at_ns = now;
+        reading.at_ms = now;
     return ready;
 }
 
@@ -464,10 +408,10 @@ void wire_uncork(void)
         pthread_cond_signal(sending.condition);
 }
 
-void wire_expect(unsigned acknowledgements)
+void wire_hurry(bool hurry)
 {
-    unsigned before = atomic_exchange(&expected, acknowledgements);
-    if (before > 0 || acknowledgements == 0)
+    bool before = atomic_exchange(&hurried, hurry);
+    if (before || !hurry)
         return;
     /* The kernel looks at once whether this wakes the reading thread. */
     pthread_mutex_lock(&readers_lock);
