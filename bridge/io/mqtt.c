@@ -30,6 +30,7 @@ enum {
     CONNECT_GRACE_S = 5, /* beyond paho's own time limit, which it looks at every 3 s only */
     CLOSE_MS = 2000,     /* for the broker to let go */
     GIVEN_UP_MS = 1000,  /* for the loss to follow when paho gives a publication up */
+    REST_MS = 3000,      /* of the library's threads, which look around once a second otherwise */
     STUCK_MS = 120000,   /* for an attempt to come back before a new one is made beside it */
     /* mosquitto's default for max_inflight_messages, which MQTT 3.1.1 cannot announce. Version
      * 2.0.11 acknowledges what is beyond it at QoS 2, and loses it. */
@@ -111,6 +112,18 @@ static void drop_probe(struct mqtt *mqtt)
 }
 
 /* The only way out of a connection. The handler's call is the last step: it may free mqtt. */
+/* The library sees while it looks around that it is time for a PINGREQ, and that something on its
+ * list can be sent at last. */
+static void let_rest(const struct mqtt *mqtt)
+{
+    int most = mqtt->keep_alive_s * 1000 / 8;
+
+    if (mqtt->state != MQTT_CONNECTED || mqtt->in_flight > 0)
+        wire_rest(0);
+    else
+        wire_rest(most < REST_MS ? most : REST_MS);
+}
+
 static void down(struct mqtt *mqtt, bool refused, const char *reason)
 {
     struct mqttlink *link = mqtt->link;
@@ -121,6 +134,7 @@ static void down(struct mqtt *mqtt, bool refused, const char *reason)
     mqtt->state = MQTT_IDLE;
     mqtt->link = NULL;
     mqtt->in_flight = 0;
+    let_rest(mqtt);
     mqttlink_free(link);
     if (mqtt->stuck == NULL)
         empty_inbox(mqtt);
@@ -348,7 +362,8 @@ bool mqtt_publish(struct mqtt *mqtt, const struct mqtt_publication *publication,
         mqttlink_flight_done(flight);
         return refused_by_library(code, error);
     }
-    mqtt->in_flight++;
+    if (mqtt->in_flight++ == 0)
+        let_rest(mqtt);
     return true;
 }
 
@@ -424,6 +439,7 @@ void mqtt_close(struct mqtt *mqtt)
 
     assert(mqtt->state == MQTT_CONNECTED);
     mqtt->state = MQTT_CLOSING;
+    let_rest(mqtt);
     started = mqttlink_disconnect(mqtt->link);
     timer_set(&mqtt->timer, loop_now(mqtt->loop) + (started ? CLOSE_MS : 0));
 }
@@ -436,6 +452,7 @@ void mqtt_abandon(struct mqtt *mqtt)
     mqttlink_leave(mqtt->link);
     mqtt->link = NULL;
     mqtt->state = MQTT_IDLE;
+    let_rest(mqtt);
 }
 
 static void on_connected(struct mqtt *mqtt, const struct inbox_event *event)
@@ -501,7 +518,8 @@ static void on_answer(struct mqtt *mqtt, const struct inbox_event *event)
 {
     mqttlink_flight_done(event->pointer);
     assert(mqtt->in_flight > 0);
-    mqtt->in_flight--;
+    if (--mqtt->in_flight == 0)
+        let_rest(mqtt);
     mqtt->handler.on_ack(mqtt->handler.ctx, event->number, event->code, event->at_ms);
 }
 

@@ -19,6 +19,10 @@ void wire_uncork(void);
  * lie for some milliseconds until something else has come. */
 void wire_hurry(bool hurry);
 
+/* Owner only. How long the library's threads, which look around once a second, may rest while
+ * nothing is to be done. 0, as at first: not longer than that. */
+void wire_rest(int ms);
+
 /* Any thread. Makes the call once the calling thread has handed on all that the library had read:
  * at once unless that is the library's reading thread. A second call before that replaces the
  * first. */

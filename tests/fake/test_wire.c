@@ -461,6 +461,31 @@ static void test_wire_calls_at_once_on_other_threads(void **state)
     assert_int_equal(calls, 1);
 }
 
+static int64_t wait_for_nothing(const struct pair *pair)
+{
+    struct pollfd fds = {.fd = pair->library, .events = POLLIN};
+    int64_t begin = now_ms();
+    assert_int_equal(wire_poll(&fds, 1, 1000), 0);
+    return now_ms() - begin;
+}
+
+/* A moment longer than the second that the library looks for; not at all where it must not. */
+static void test_wire_lets_the_library_rest(void **state)
+{
+    struct timespec now;
+    wire_rest(1200);
+    assert_true(wait_for_nothing(*state) >= 1190);
+    clock_gettime(CLOCK_REALTIME, &now);
+    int64_t begin = now_ms();
+    pthread_mutex_lock(&sender.lock);
+    assert_int_equal(wire_pthread_cond_timedwait(&sender.condition, &sender.lock, &now), ETIMEDOUT);
+    pthread_mutex_unlock(&sender.lock);
+    assert_true(now_ms() - begin >= 190);
+    wire_rest(500);
+    assert_true(wait_for_nothing(*state) >= 990);
+    wire_rest(0);
+}
+
 static int lowest(int fd)
 {
     int bytes = 0;
@@ -531,6 +556,7 @@ int main(void)
         cmocka_unit_test(test_wire_passes_a_signal_on_where_something_is_left),
         cmocka_unit_test_setup_teardown(test_wire_calls_once_all_has_been_read, setup, teardown),
         cmocka_unit_test(test_wire_calls_at_once_on_other_threads),
+        cmocka_unit_test_setup_teardown(test_wire_lets_the_library_rest, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wire_is_lazy_while_nobody_waits, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_wire_stops_being_lazy_when_somebody_waits, setup, teardown),

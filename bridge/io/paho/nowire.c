@@ -14,6 +14,11 @@ void wire_hurry(bool hurry)
     (void)hurry;
 }
 
+void wire_rest(int ms)
+{
+    (void)ms;
+}
+
 void wire_after_reading(void (*call)(void *ctx), void *ctx)
 {
     call(ctx);

@@ -37,6 +37,8 @@ enum {
     RETRY_MS = 20,
     LAST_TRIES = 4,
     LAST_TRY_MS = 50,
+    /* How often the library's threads look around. */
+    LOOK_MS = 1000,
     /* The library's MQTTAsync_sleep(100) of its reading thread. */
     NAP_US = 100000,
 };
@@ -61,6 +63,7 @@ static struct writer {
 static pthread_mutex_t writers_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static atomic_bool hurried;
+static atomic_int rest_ms;
 
 static struct {
     pthread_mutex_t lock;
@@ -345,6 +348,12 @@ static int wait_to_read(struct pollfd *fds, nfds_t count, int timeout_ms)
     return ready;
 }
 
+static int longer_ms(void)
+{
+    int ms = atomic_load(&rest_ms);
+    return ms > LOOK_MS ? ms - LOOK_MS : 0;
+}
+
 int wire_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 {
     int ready = ready_from_memory(fds, count);
@@ -356,6 +365,8 @@ int wire_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
     call_after_reading();
     if (!flush_all() && timeout_ms > RETRY_MS)
         timeout_ms = RETRY_MS;
+    else if (timeout_ms == LOOK_MS)
+        timeout_ms += longer_ms();
     ready = wait_to_read(fds, count, timeout_ms);
     reading.waited = ready == 0;
     return ready;
@@ -374,6 +385,15 @@ int wire_usleep(useconds_t us)
 }
 
 /* ---- The sending thread */
+
+int wire_pthread_cond_timedwait(
+    pthread_cond_t *condition, pthread_mutex_t *mutex, const struct timespec *until)
+{
+    int64_t ns = until->tv_nsec + (int64_t)longer_ms() * 1000000;
+    const struct timespec later = {
+        .tv_sec = until->tv_sec + ns / 1000000000, .tv_nsec = ns % 1000000000};
+    return pthread_cond_timedwait(condition, mutex, &later);
+}
 
 int wire_pthread_cond_signal(pthread_cond_t *condition)
 {
@@ -419,6 +439,11 @@ void wire_hurry(bool hurry)
         if (readers[i].fd != 0)
             set_lazy(&readers[i], false);
     pthread_mutex_unlock(&readers_lock);
+}
+
+void wire_rest(int ms)
+{
+    atomic_store(&rest_ms, ms);
 }
 
 void wire_after_reading(void (*call)(void *ctx), void *ctx)

@@ -18,6 +18,8 @@ int wire_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
 int wire_shutdown(int fd, int how);
 int wire_close(int fd);
 int wire_usleep(useconds_t us);
+int wire_pthread_cond_timedwait(
+    pthread_cond_t *condition, pthread_mutex_t *mutex, const struct timespec *until);
 int wire_pthread_cond_signal(pthread_cond_t *condition);
 
 #endif
