@@ -79,6 +79,8 @@ if(PAHO_KIND STREQUAL lean)
   add_library(paho_lean OBJECT bridge/io/paho/lean.c bridge/io/paho/wire.c)
   target_include_directories(paho_lean PRIVATE ${PROJECT_SOURCE_DIR}/include/io)
   target_link_libraries(paho_lean PRIVATE base)
+  # Never part of a shared library, so that thread-local variables need no call to the loader.
+  target_compile_options(paho_lean PRIVATE -ftls-model=initial-exec)
   add_dependencies(paho paho_rewired)
   target_link_libraries(paho INTERFACE
     $<TARGET_OBJECTS:paho_lean> ${PAHO_REWIRED} OpenSSL::SSL OpenSSL::Crypto)
