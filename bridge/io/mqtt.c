@@ -111,7 +111,6 @@ static void drop_probe(struct mqtt *mqtt)
     mqtt->probe = NULL;
 }
 
-/* The only way out of a connection. The handler's call is the last step: it may free mqtt. */
 /* The library sees while it looks around that it is time for a PINGREQ, and that something on its
  * list can be sent at last. */
 static void let_rest(const struct mqtt *mqtt)
@@ -124,6 +123,7 @@ static void let_rest(const struct mqtt *mqtt)
         wire_rest(most < REST_MS ? most : REST_MS);
 }
 
+/* The only way out of a connection. The handler's call is the last step: it may free mqtt. */
 static void down(struct mqtt *mqtt, bool refused, const char *reason)
 {
     struct mqttlink *link = mqtt->link;
