@@ -288,48 +288,6 @@ static bool fits(const struct mqtt *mqtt, const struct mqtt_publication *publica
         size + publication->payload_length, most);
 }
 
-static int send_with_properties(struct mqttlink *link, const struct mqtt_publication *publication,
-    MQTTAsync_message *message, MQTTAsync_responseOptions *response)
-{
-    bool own = publication->correlation_data != NULL;
-    MQTTProperties properties = MQTTProperties_initializer;
-    int code;
-
-    if (own) {
-        MQTTProperty correlation = {.identifier = MQTTPROPERTY_CODE_CORRELATION_DATA};
-
-        correlation.value.data = (MQTTLenString){.len = (int)publication->correlation_length,
-            .data = (char *)publication->correlation_data};
-        if (publication->json)
-            properties = MQTTProperties_copy(&link->json);
-        MQTTProperties_add(&properties, &correlation);
-    }
-    if (own)
-        message->properties = properties;
-    else if (publication->json)
-        message->properties = link->json;
-    code = MQTTAsync_sendMessage(link->handle, publication->topic, message, response);
-    if (own)
-        MQTTProperties_free(&properties);
-    return code;
-}
-
-static int send(const struct mqtt *mqtt, const struct mqtt_publication *publication,
-    MQTTAsync_responseOptions *response)
-{
-    MQTTAsync_message message = MQTTAsync_message_initializer;
-
-    message.payload = (void *)publication->payload;
-    message.payloadlen = (int)publication->payload_length;
-    /* More than the broker allows would end the connection. */
-    message.qos =
-        publication->qos < mqtt->limits.maximum_qos ? publication->qos : mqtt->limits.maximum_qos;
-    message.retained = publication->retain && mqtt->limits.retain_available;
-    if (mqtt->link->version5)
-        return send_with_properties(mqtt->link, publication, &message, response);
-    return MQTTAsync_sendMessage(mqtt->link->handle, publication->topic, &message, response);
-}
-
 /* Whose fault it is: the class tells a connection that is going down from a publication that no
  * connection will take. */
 static bool refused_by_library(int code, struct error *error)
@@ -357,7 +315,7 @@ bool mqtt_publish(struct mqtt *mqtt, const struct mqtt_publication *publication,
     flight = mqttlink_flight(mqtt->link, sequence);
     assert(flight != NULL);
     response = mqttlink_publish_response(flight);
-    code = send(mqtt, publication, &response);
+    code = mqttlink_send(mqtt->link, &mqtt->limits, publication, &response);
     if (code != MQTTASYNC_SUCCESS) {
         mqttlink_flight_done(flight);
         return refused_by_library(code, error);

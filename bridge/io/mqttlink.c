@@ -432,6 +432,47 @@ MQTTAsync_responseOptions mqttlink_publish_response(struct mqttflight *flight)
     return response;
 }
 
+static int send_with_properties(struct mqttlink *link, const struct mqtt_publication *publication,
+    MQTTAsync_message *message, MQTTAsync_responseOptions *response)
+{
+    bool own = publication->correlation_data != NULL;
+    MQTTProperties properties = MQTTProperties_initializer;
+    int code;
+
+    if (own) {
+        MQTTProperty correlation = {.identifier = MQTTPROPERTY_CODE_CORRELATION_DATA};
+
+        correlation.value.data = (MQTTLenString){.len = (int)publication->correlation_length,
+            .data = (char *)publication->correlation_data};
+        if (publication->json)
+            properties = MQTTProperties_copy(&link->json);
+        MQTTProperties_add(&properties, &correlation);
+    }
+    if (own)
+        message->properties = properties;
+    else if (publication->json)
+        message->properties = link->json;
+    code = MQTTAsync_sendMessage(link->handle, publication->topic, message, response);
+    if (own)
+        MQTTProperties_free(&properties);
+    return code;
+}
+
+int mqttlink_send(struct mqttlink *link, const struct mqtt_limits *limits,
+    const struct mqtt_publication *publication, MQTTAsync_responseOptions *response)
+{
+    MQTTAsync_message message = MQTTAsync_message_initializer;
+
+    message.payload = (void *)publication->payload;
+    message.payloadlen = (int)publication->payload_length;
+    /* More than the broker allows would end the connection. */
+    message.qos = publication->qos < limits->maximum_qos ? publication->qos : limits->maximum_qos;
+    message.retained = publication->retain && limits->retain_available;
+    if (link->version5)
+        return send_with_properties(link, publication, &message, response);
+    return MQTTAsync_sendMessage(link->handle, publication->topic, &message, response);
+}
+
 MQTTAsync_responseOptions mqttlink_subscribe_response(struct mqttflight *flight)
 {
     MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;

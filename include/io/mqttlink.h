@@ -16,7 +16,9 @@
  *
  * The owner thread uses everything but what is marked; paho's threads use what is marked.
  */
+struct mqtt_limits;
 struct mqtt_options;
+struct mqtt_publication;
 struct mqttlink;
 
 /* A publication or subscription under way: paho's context for its answer. */
@@ -66,6 +68,10 @@ void mqttlink_flight_done(struct mqttflight *flight);
 /* The options that make paho report a publication's or a subscription's answer to the inbox. */
 MQTTAsync_responseOptions mqttlink_publish_response(struct mqttflight *flight);
 MQTTAsync_responseOptions mqttlink_subscribe_response(struct mqttflight *flight);
+/* Hands a publication to paho, which copies it, with QoS and retain lowered to what the broker
+ * allows. Paho's code: MQTTASYNC_SUCCESS where the response is to come. Owner only. */
+int mqttlink_send(struct mqttlink *link, const struct mqtt_limits *limits,
+    const struct mqtt_publication *publication, MQTTAsync_responseOptions *response);
 /* Starts the orderly end, reported as INBOX_MQTT_CLOSED. False where paho refuses. */
 bool mqttlink_disconnect(struct mqttlink *link) NODISCARD;
 
