@@ -72,8 +72,8 @@ void tracker_check_level(struct tracker *tracker, const char *level, size_t leve
     if (job && !job->cleared)
         return;
     log_info_limited(&tracker->again_limit, loop_now(tracker->loop),
-        "%s/jobs/%.*s/state is of no job that is known, and there again: it is cleared",
-        tracker->root, (int)level_length, level);
+        "%s/jobs/%.*s/state is of no job that is known: it is cleared", tracker->root,
+        (int)level_length, level);
     if (is_job)
         tracker_clear_topics(tracker, tracker->update.id);
     else

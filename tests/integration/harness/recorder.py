@@ -203,10 +203,13 @@ class Recorder:
 
 
 def retained(broker, topic_filter="#"):
-    """What the broker holds retained now: a new client's view, as topic -> message."""
+    """What the broker holds retained now: a new client's view, as topic -> message.
+
+    A topic that is cleared meanwhile comes with an empty payload, and holds nothing.
+    """
     marker = MARKER + uuid.uuid4().hex
     with Recorder(broker, (topic_filter, MARKER + "#"), qos=1) as fresh:
         fresh.publish(marker, b"end")
         fresh.wait_topic(marker, timeout=60)
         return {message.topic: message for message in fresh.messages
-                if message.retain and not message.topic.startswith(MARKER)}
+                if message.retain and message.payload and not message.topic.startswith(MARKER)}
