@@ -18,7 +18,7 @@ set(PAHO_AIDS
   setStack)
 
 # The system calls of the library that bridge/io/paho/wire.c stands in for.
-set(PAHO_WIRED recv writev poll shutdown close usleep pthread_cond_timedwait
+set(PAHO_WIRED connect recv writev poll shutdown close usleep pthread_cond_timedwait
   pthread_cond_signal)
 
 function(paho_read_aids archive result)
@@ -76,7 +76,7 @@ if(PAHO_KIND STREQUAL lean)
     VERBATIM)
   add_custom_target(paho_rewired DEPENDS ${PAHO_REWIRED})
   # As object files they come before the library, whose own are then never looked at.
-  add_library(paho_lean OBJECT bridge/io/paho/lean.c bridge/io/paho/wire.c)
+  add_library(paho_lean OBJECT bridge/io/paho/lean.c bridge/io/paho/pool.c bridge/io/paho/wire.c)
   target_include_directories(paho_lean PRIVATE ${PROJECT_SOURCE_DIR}/include/io)
   target_link_libraries(paho_lean PRIVATE base)
   # Never part of a shared library, so that thread-local variables need no call to the loader.

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -43,6 +44,7 @@ struct deferred {
 
 struct loop {
     CURLM *multi;
+    int wake_fd; /* an eventfd */
     struct inbox *inbox;
     struct loop_handler handler;
     struct timers timers;
@@ -59,9 +61,18 @@ struct loop {
 /* Any thread. */
 static void wake_now(void *ctx)
 {
-    struct loop *loop = ctx;
+    const struct loop *loop = ctx;
+    const uint64_t one = 1;
 
-    curl_multi_wakeup(loop->multi);
+    /* Fails only where the counter is full: then the loop is about to wake up anyway. */
+    (void)!write(loop->wake_fd, &one, sizeof one);
+}
+
+static void take_wake_up(const struct loop *loop)
+{
+    uint64_t count;
+
+    (void)!read(loop->wake_fd, &count, sizeof count);
 }
 
 /* Any thread. */
@@ -118,6 +129,16 @@ static bool open_signalfd(struct loop *loop, struct error *error)
     return true;
 }
 
+/* libcurl has a wake-up of its own, curl_multi_wakeup: a pair of sockets, and two calls to take one
+ * out of it. */
+static bool open_wake_fd(struct loop *loop, struct error *error)
+{
+    loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (loop->wake_fd < 0)
+        return error_set(error, ERROR_RUN, "eventfd: %s", strerror(errno));
+    return true;
+}
+
 static bool open_multi(struct loop *loop, struct error *error)
 {
     loop->multi = curl_multi_init();
@@ -132,12 +153,13 @@ struct loop *loop_new(struct error *error)
 {
     struct loop *loop = xcalloc(1, sizeof *loop);
 
+    loop->wake_fd = -1;
     for (size_t i = 0; i < LOOP_DESCRIPTORS; i++)
         loop->descriptors[i].fd = -1;
     loop->inbox = inbox_new(LIMIT_INBOX_BYTES, wake, loop);
     loop->now_ms = clock_monotonic_ms();
     loop_block_signals();
-    if (!open_signalfd(loop, error) || !open_multi(loop, error)) {
+    if (!open_signalfd(loop, error) || !open_wake_fd(loop, error) || !open_multi(loop, error)) {
         loop_free(loop);
         return NULL;
     }
@@ -174,6 +196,8 @@ void loop_free(struct loop *loop)
     inbox_free(loop->inbox);
     if (loop->multi != NULL)
         curl_multi_cleanup(loop->multi);
+    if (loop->wake_fd >= 0)
+        close(loop->wake_fd);
     if (loop->descriptors[0].fd >= 0)
         close(loop->descriptors[0].fd);
     free(loop);
@@ -349,14 +373,19 @@ static int sleep_ms(struct loop *loop)
                                                     : LOOP_LONGEST_SLEEP_MS;
 }
 
-/* What was ready is most often libcurl's: a call to the kernel for each event is saved. */
+/* What was ready is most often libcurl's, or the wake-up, which comes last: a call to the kernel
+ * for each event is saved. */
 static void note_ready(
     struct loop *loop, const struct curl_waitfd *fds, unsigned count, bool something)
 {
+    bool woken = fds[--count].revents != 0;
+
+    if (woken)
+        take_wake_up(loop);
     loop->descriptor_ready = false;
     for (unsigned i = 0; i < count; i++)
         loop->descriptor_ready = loop->descriptor_ready || fds[i].revents != 0;
-    if (loop->descriptor_ready || !something)
+    if (loop->descriptor_ready || woken || !something)
         loop->unexplained = 0;
     else if (++loop->unexplained % LOOP_LOOK_EVERY == 0)
         loop->descriptor_ready = true;
@@ -364,7 +393,7 @@ static void note_ready(
 
 static bool sleep_until_due(struct loop *loop, struct error *error)
 {
-    struct curl_waitfd fds[LOOP_DESCRIPTORS];
+    struct curl_waitfd fds[LOOP_DESCRIPTORS + 1];
     unsigned count = 0;
     int ready = 0;
     CURLMcode code;
@@ -381,6 +410,7 @@ static bool sleep_until_due(struct loop *loop, struct error *error)
             fds[count].events |= CURL_WAIT_POLLOUT;
         count++;
     }
+    fds[count++] = (struct curl_waitfd){.fd = loop->wake_fd, .events = CURL_WAIT_POLLIN};
     code = curl_multi_poll(loop->multi, fds, count, sleep_ms(loop), &ready);
     note_ready(loop, fds, count, ready > 0);
     if (code != CURLM_OK)

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -76,7 +77,7 @@ static int setup(void **state)
     assert_int_equal(listen(listener, 1), 0);
     assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &length), 0);
     pair->library = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(connect(pair->library, (struct sockaddr *)&address, length), 0);
+    assert_int_equal(wire_connect(pair->library, (struct sockaddr *)&address, length), 0);
     pair->broker = accept(listener, NULL, NULL);
     assert_true(pair->broker >= 0);
     close(listener);
@@ -116,6 +117,30 @@ static void assert_reads(int fd, const char *text)
     char data[64] = "";
     assert_int_equal(wire_recv(fd, data, strlen(text), 0), (ssize_t)strlen(text));
     assert_string_equal(data, text);
+}
+
+/* ---- Connecting */
+
+static void test_wire_connects_without_delay(void **state)
+{
+    const struct pair *pair = *state;
+    int on = 0;
+    socklen_t length = sizeof on;
+    assert_int_equal(getsockopt(pair->library, IPPROTO_TCP, TCP_NODELAY, &on, &length), 0);
+    assert_true(on);
+}
+
+static void test_wire_tells_that_nobody_listens(void **state)
+{
+    const struct pair *pair = *state;
+    struct sockaddr_in address;
+    socklen_t length = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    /* A port that is taken, and not listened at. */
+    assert_int_equal(getsockname(pair->library, (struct sockaddr *)&address, &length), 0);
+    assert_int_equal(wire_connect(fd, (struct sockaddr *)&address, length), -1);
+    assert_int_equal(errno, ECONNREFUSED);
+    close(fd);
 }
 
 /* ---- Reading */
@@ -538,6 +563,8 @@ static void test_wire_stops_being_lazy_when_somebody_waits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_wire_connects_without_delay, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_wire_tells_that_nobody_listens, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wire_reads_ahead_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_wire_tells_the_end_after_the_last_byte, setup, teardown),

@@ -13,19 +13,24 @@
 
 static char file[] = "test";
 
+/* One from the pool, and one that is too large for it. */
+static const size_t sizes[] = {40, 3000};
+
 static void test_lean_does_not_free_twice(void **state)
 {
     (void)state;
-    char *first = mymalloc(file, 1, 40);
-    assert_non_null(first);
-    myfree(file, 1, first);
-    myfree(file, 1, first);
-    /* The address is not given to the next one, whom a further time would then hit. */
-    char *second = mymalloc(file, 1, 40);
-    assert_ptr_not_equal(second, first);
-    myfree(file, 1, first);
-    memset(second, 'x', 40);
-    myfree(file, 1, second);
+    for (size_t i = 0; i < 2; i++) {
+        char *first = mymalloc(file, 1, sizes[i]);
+        assert_non_null(first);
+        myfree(file, 1, first);
+        myfree(file, 1, first);
+        /* The address is not given to the next one, whom a further time would then hit. */
+        char *second = mymalloc(file, 1, sizes[i]);
+        assert_ptr_not_equal(second, first);
+        myfree(file, 1, first);
+        memset(second, 'x', sizes[i]);
+        myfree(file, 1, second);
+    }
 }
 
 static void test_lean_leaves_memory_of_others_alone(void **state)
@@ -45,39 +50,70 @@ static void test_lean_keeps_contents_when_a_block_grows(void **state)
     (void)state;
     char *block = mymalloc(file, 1, 4);
     memcpy(block, "abc", 4);
-    block = myrealloc(file, 1, block, 100000);
-    assert_string_equal(block, "abc");
+    for (size_t size = 4; size <= 100000; size *= 5) {
+        block = myrealloc(file, 1, block, size);
+        assert_string_equal(block, "abc");
+        memset(block + 4, 'x', size - 4);
+    }
     block = myrealloc(file, 1, block, 0);
     assert_non_null(block);
     myfree(file, 1, block);
 }
 
+static void test_lean_does_not_bring_back_what_was_freed(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        char *block = mymalloc(file, 1, sizes[i]);
+        myfree(file, 1, block);
+        assert_null(myrealloc(file, 1, block, 10));
+        assert_null(myrealloc(file, 1, block, 10000));
+    }
+}
+
 /* More blocks than the set has room for at first, freed in an order that leaves gaps. */
 static void test_lean_finds_every_block_among_many(void **state)
 {
-    enum { BLOCKS = 20000 };
+    enum { BLOCKS = 10000 };
     static char *blocks[BLOCKS];
     (void)state;
     for (size_t i = 0; i < BLOCKS; i++)
-        blocks[i] = mymalloc(file, 1, 1 + i % 64);
+        blocks[i] = mymalloc(file, 1, 1025 + i % 64);
     for (size_t step = 0; step < 3; step++)
         for (size_t i = step; i < BLOCKS; i += 3) {
-            char *grown = myrealloc(file, 1, blocks[i], 80);
+            char *grown = myrealloc(file, 1, blocks[i], 1100);
             assert_non_null(grown);
             myfree(file, 1, grown);
         }
     for (size_t i = 0; i < BLOCKS; i++)
-        assert_null(myrealloc(file, 1, blocks[i], 80));
+        assert_null(myrealloc(file, 1, blocks[i], 1100));
+}
+
+static void test_lean_goes_on_when_the_pool_is_used_up(void **state)
+{
+    enum { BLOCKS = 20000 };
+    static char *blocks[BLOCKS];
+    (void)state;
+    for (size_t i = 0; i < BLOCKS; i++) {
+        blocks[i] = mymalloc(file, 1, 1024);
+        memset(blocks[i], 'x', 1024);
+    }
+    for (size_t i = 0; i < BLOCKS; i++)
+        myfree(file, 1, blocks[i]);
+    for (size_t i = 0; i < BLOCKS; i++)
+        assert_null(myrealloc(file, 1, blocks[i], 10));
 }
 
 /* LeakSanitizer would find the blocks otherwise. */
 static void test_lean_frees_what_the_library_forgot(void **state)
 {
     (void)state;
-    void *forgotten = mymalloc(file, 1, 100);
-    assert_non_null(forgotten);
+    void *forgotten[2];
+    for (size_t i = 0; i < 2; i++)
+        forgotten[i] = mymalloc(file, 1, sizes[i]);
     assert_int_equal(Heap_initialize(), 0);
-    assert_null(myrealloc(file, 1, forgotten, 10));
+    for (size_t i = 0; i < 2; i++)
+        assert_null(myrealloc(file, 1, forgotten[i], 10));
 }
 
 static void *allocate_and_free(void *ctx)
@@ -108,7 +144,9 @@ int main(void)
         cmocka_unit_test(test_lean_does_not_free_twice),
         cmocka_unit_test(test_lean_leaves_memory_of_others_alone),
         cmocka_unit_test(test_lean_keeps_contents_when_a_block_grows),
+        cmocka_unit_test(test_lean_does_not_bring_back_what_was_freed),
         cmocka_unit_test(test_lean_finds_every_block_among_many),
+        cmocka_unit_test(test_lean_goes_on_when_the_pool_is_used_up),
         cmocka_unit_test(test_lean_frees_what_the_library_forgot),
         cmocka_unit_test(test_lean_serves_several_threads),
     };

@@ -9,12 +9,15 @@
  * - A burst of publications is worked off by the thread that hands it over, and written at once.
  * - While nobody waits for acknowledgements, they do not wake the reading thread one by one
  *   (SO_RCVLOWAT).
+ * - Nothing that was written waits in the kernel for company (TCP_NODELAY).
  *
- * TLS connections are read and written by OpenSSL: to them only the waiting applies.
+ * TLS connections are read and written by OpenSSL: to them only connecting and waiting apply.
  */
 #include "wire.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
@@ -90,6 +93,18 @@ static _Thread_local struct {
 /* paho-mqtt-c, src/MQTTAsyncUtils.c: does the next thing on the list, under the library's locks; 0
  * where none can be done now. */
 int MQTTAsync_processCommand(void);
+
+/* ---- Connecting */
+
+/* Where broker and bridge both keep back a small segment until what they sent before is
+ * acknowledged (Nagle's algorithm), each waits for the other until a delayed acknowledgement comes,
+ * 40 ms later. What belongs together is written together here anyway. */
+int wire_connect(int fd, const struct sockaddr *address, socklen_t length)
+{
+    const int on = 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    return connect(fd, address, length);
+}
 
 /* ---- Reading */
 

@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
  * the library's object files. Results and errno are those of the calls they stand in for. Called by
  * the library alone (and by tests), on any thread.
  */
+int wire_connect(int fd, const struct sockaddr *address, socklen_t length);
 ssize_t wire_recv(int fd, void *data, size_t size, int flags);
 ssize_t wire_writev(int fd, const struct iovec *parts, int count);
 int wire_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
