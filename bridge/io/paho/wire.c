@@ -32,10 +32,9 @@ enum {
     WIRES = 4,
     IN_SIZE = 4096,
     OUT_SIZE = 16384,
-    /* Acknowledgements that nobody waits for: the reading thread wakes up for so many bytes, or
-     * after so long. No command is shorter: a PUBLISH of MQTT 3.1.1 to `a/jobs/x/command/cancel`
-     * has 27. */
-    LAZY_BYTES = 27,
+    /* Acknowledgements that nobody waits for: the reading thread wakes up for so many bytes, which
+     * every command has (a PUBLISH to `aiva/bridge/command/refresh` has 31), or after so long. */
+    LAZY_BYTES = 16,
     LAZY_MS = 20,
     /* What a socket did not take is tried again so often; before it is closed, so many times. */
     RETRY_MS = 20,
