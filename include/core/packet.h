@@ -1,0 +1,69 @@
+#ifndef PACKET_H
+#define PACKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
+
+/*
+ * The two MQTT packets that each event takes, as bytes: PUBLISH with QoS 1 (MQTT 3.1.1 and 5,
+ * section 3.3) and its PUBACK (section 3.4). All others are the MQTT library's. On one connection
+ * both it and the bridge number their packets, so each has half of the Packet Identifiers
+ * (section 2.2.1). Pure: no I/O.
+ */
+enum {
+    PACKET_FIRST_IDENTIFIER = 0x8000, /* the bridge's are from here on */
+    PACKET_IDENTIFIERS = 0x8000,      /* and as many */
+    PACKET_REMAINING_MOST = 268435455 /* section 2.1.4 (3.1.1: 2.2.3) */
+};
+
+struct packet_publish {
+    const char *topic; /* a valid Topic Name (section 4.7), at most 65,535 bytes */
+    size_t topic_length;
+    const void *payload;
+    size_t payload_length;
+    uint16_t identifier;
+    bool retain;
+    bool version5;                /* else MQTT 3.1.1, and what follows is left out */
+    bool json;                    /* Content Type application/json, Payload Format Indicator 1 */
+    const void *correlation_data; /* NULL where there is none */
+    size_t correlation_length;    /* at most 65,535 bytes */
+};
+
+/* Appends the packet. False, with nothing appended, where it would be larger than MQTT allows or
+ * than the buffer takes (out->failed). */
+bool packet_append_publish(struct buf *out, const struct packet_publish *publish) NODISCARD;
+
+/* Finds the PUBACKs that answer the bridge in what the broker sends, in pieces of any size.
+ * Zero-initialise for a new connection. */
+struct packet_reader {
+    size_t left;     /* of the packet under way, bytes that were not handed out yet */
+    bool left_ours;  /* it is a PUBACK of the bridge's, already reported */
+    bool unreadable; /* the stream is no MQTT: all of it is the library's, which knows what to do */
+};
+
+enum packet_kind {
+    PACKET_MORE,    /* the beginning of a packet: nothing can be said before more has come */
+    PACKET_LIBRARY, /* bytes for the library */
+    PACKET_PUBACK,  /* an answer to the bridge */
+    PACKET_SKIPPED, /* the rest of one */
+};
+
+struct packet_part {
+    enum packet_kind kind;
+    size_t size;         /* bytes from the beginning; 0 for PACKET_MORE only */
+    uint16_t identifier; /* of PACKET_PUBACK */
+    uint8_t reason_code; /* of PACKET_PUBACK: section 3.4.2.1; 0 in MQTT 3.1.1 */
+};
+
+/* Says what the first bytes are. PACKET_MORE never with PACKET_DECIDES bytes or more. */
+enum { PACKET_DECIDES = 8 };
+struct packet_part packet_read(struct packet_reader *reader, const void *bytes, size_t size);
+
+/* How many of the bytes are whole packets, from the beginning; all where they are no MQTT. Adds to
+ * *subscriptions how many of these are SUBSCRIBE or UNSUBSCRIBE (sections 3.8 and 3.10). */
+size_t packet_complete(const void *bytes, size_t size, unsigned *subscriptions);
+
+#endif

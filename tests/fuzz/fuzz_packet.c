@@ -1,0 +1,98 @@
+/* What a broker may send, cut in two ways: the library must get the same bytes, and the bridge the
+ * same acknowledgements. Beside that, what the input makes of a PUBLISH must be one whole packet.
+ */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "packet.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
+
+struct heard {
+    struct buf library;
+    struct buf acks;
+};
+
+static void hear(struct heard *heard, const uint8_t *bytes, size_t length, size_t step)
+{
+    struct packet_reader reader = {0};
+    size_t begin = 0, there = 0;
+    buf_init(&heard->library, SIZE_MAX);
+    buf_init(&heard->acks, SIZE_MAX);
+    while (there < length) {
+        there = length - there < step ? length : there + step;
+        struct packet_part part;
+        while ((part = packet_read(&reader, bytes + begin, there - begin)).kind != PACKET_MORE) {
+            if (part.size == 0 || part.size > there - begin)
+                abort();
+            if (part.kind == PACKET_LIBRARY)
+                buf_append(&heard->library, bytes + begin, part.size);
+            else if (part.kind == PACKET_PUBACK)
+                buf_printf(&heard->acks, "%u %u\n", part.identifier, part.reason_code);
+            if (part.kind == PACKET_PUBACK && part.identifier < PACKET_FIRST_IDENTIFIER)
+                abort();
+            begin += part.size;
+        }
+        if (there - begin >= PACKET_DECIDES)
+            abort();
+    }
+}
+
+static bool equal(const struct buf *a, const struct buf *b)
+{
+    return a->length == b->length && (a->length == 0 || memcmp(a->data, b->data, a->length) == 0);
+}
+
+static void check_reading(const uint8_t *bytes, size_t length, size_t step)
+{
+    struct heard whole, pieces;
+    hear(&whole, bytes, length, length);
+    hear(&pieces, bytes, length, step);
+    if (!equal(&whole.library, &pieces.library) || !equal(&whole.acks, &pieces.acks))
+        abort();
+    buf_clear(&whole.library);
+    buf_clear(&whole.acks);
+    buf_clear(&pieces.library);
+    buf_clear(&pieces.acks);
+}
+
+static void check_writing(const uint8_t *bytes, size_t length, unsigned choice)
+{
+    struct packet_publish publish = {
+        .topic = (const char *)bytes,
+        .topic_length = length / 2,
+        .payload = bytes,
+        .payload_length = length,
+        .identifier = (uint16_t)(PACKET_FIRST_IDENTIFIER + choice),
+        .retain = (choice & 1) != 0,
+        .version5 = (choice & 2) != 0,
+        .json = (choice & 4) != 0,
+        .correlation_data = (choice & 8) != 0 ? bytes : NULL,
+        .correlation_length = (choice & 8) != 0 ? length / 3 : 0,
+    };
+    struct buf out;
+    unsigned subscriptions = 0;
+    if (publish.topic_length > UINT16_MAX || publish.correlation_length > UINT16_MAX)
+        return;
+    buf_init(&out, SIZE_MAX);
+    if (!packet_append_publish(&out, &publish))
+        abort();
+    if (packet_complete(out.data, out.length, &subscriptions) != out.length || subscriptions != 0 ||
+        packet_complete(out.data, out.length - 1, &subscriptions) != 0)
+        abort();
+    buf_clear(&out);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
+{
+    unsigned subscriptions = 0;
+    if (length < 2)
+        return 0;
+    check_reading(bytes + 1, length - 1, 1 + bytes[0] % 16);
+    check_writing(bytes + 1, length - 1, bytes[0]);
+    if (packet_complete(bytes + 1, length - 1, &subscriptions) > length - 1)
+        abort();
+    return 0;
+}
