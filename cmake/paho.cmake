@@ -17,9 +17,8 @@ set(PAHO_AIDS
   StackTrace_entry StackTrace_exit StackTrace_get StackTrace_printStack myfree mymalloc myrealloc
   setStack)
 
-# The system calls of the library that bridge/io/paho/wire.c stands in for.
-set(PAHO_WIRED connect recv writev poll shutdown close usleep pthread_cond_timedwait
-  pthread_cond_signal)
+# System calls of the library that bridge/io/paho/wire.c stands in for.
+set(PAHO_WIRED connect recv shutdown poll usleep pthread_cond_timedwait pthread_cond_signal)
 
 function(paho_read_aids archive result)
   execute_process(
@@ -31,8 +30,7 @@ function(paho_read_aids archive result)
   set(${result} "${lines}" PARENT_SCOPE)
 endfunction()
 
-# Whether the library makes these calls, and reads in no other way: bytes that wire.c has read ahead
-# would be invisible to that.
+# Whether the library makes these calls, and reads in no other way: wire.c has to know the socket.
 function(paho_has_calls archive result)
   execute_process(
     COMMAND ${CMAKE_NM} --no-sort ${archive} OUTPUT_VARIABLE symbols ERROR_QUIET)

@@ -187,6 +187,12 @@ static void before_sleep(void *ctx)
     service_update(bridge->service);
 }
 
+static void meanwhile(void *ctx)
+{
+    struct bridge *bridge = ctx;
+    publisher_catch_up(bridge->publisher);
+}
+
 static void on_room(void *ctx, size_t room)
 {
     struct bridge *bridge = ctx;
@@ -365,7 +371,7 @@ static bool bridge_start(struct bridge *bridge, struct error *error)
     log_info("aiva-mqtt-bridge " BRIDGE_VERSION ": %s to %s, topic %s", config->aiva.url,
         config->mqtt.url, config->mqtt.topic);
     loop_set_handler(
-        bridge->loop, &(struct loop_handler){bridge, on_signal, on_inbox, before_sleep});
+        bridge->loop, &(struct loop_handler){bridge, on_signal, on_inbox, before_sleep, meanwhile});
     timer_init(&bridge->phase_end, bridge->loop, say_goodbye, bridge);
     bridge->client = http_client_new(bridge->loop, config->aiva.url, config->aiva.api_key,
         config->aiva.ca_file, "aiva-mqtt-bridge/" BRIDGE_VERSION);

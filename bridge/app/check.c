@@ -275,7 +275,8 @@ bool check_run(const struct config *config, struct error *error)
     check.loop = loop_new(error);
     if (!check.loop)
         return false;
-    loop_set_handler(check.loop, &(struct loop_handler){&check, on_signal, on_inbox, NULL});
+    loop_set_handler(check.loop,
+        &(struct loop_handler){.ctx = &check, .on_signal = on_signal, .on_inbox = on_inbox});
     timer_init(&check.timeout, check.loop, on_timeout, &check);
     printf("configuration: valid\n");
     struct http_client *client = http_client_new(check.loop, config->aiva.url, config->aiva.api_key,

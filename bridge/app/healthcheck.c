@@ -146,7 +146,7 @@ bool healthcheck_run(const struct config *config, struct buf *found, struct erro
     bool well = false;
     check.loop = loop_new(error);
     if (check.loop) {
-        loop_set_handler(check.loop, &(struct loop_handler){&check, on_signal, NULL, NULL});
+        loop_set_handler(check.loop, &(struct loop_handler){.ctx = &check, .on_signal = on_signal});
         well = ask_all(&check, config->http.listen, error);
         loop_free(check.loop);
     }

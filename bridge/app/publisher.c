@@ -79,6 +79,7 @@ struct publisher {
     bool proven;                        /* the same of the connection before */
     uint64_t awaited;                   /* 0: none */
     bool hurried;
+    bool patient; /* acknowledgements may lie */
     bool stopping;
     int64_t acknowledged_ms;            /* the last time */
     uint64_t convicted[CONVICTED_KEPT]; /* fingerprints, a ring */
@@ -532,10 +533,13 @@ static void ask_for_more(struct publisher *publisher)
     publisher->handler.on_room(publisher->handler.ctx, room);
 }
 
-void publisher_pump(struct publisher *publisher)
+static bool is_connected(const struct publisher *publisher)
 {
-    if (!publisher->mqtt || mqtt_state(publisher->mqtt) != MQTT_CONNECTED)
-        return;
+    return publisher->mqtt && mqtt_state(publisher->mqtt) == MQTT_CONNECTED;
+}
+
+static void fill_window(struct publisher *publisher)
+{
     if (mqtt_window_free(publisher->mqtt) > 0) {
         ask_for_more(publisher);
         mqtt_cork(publisher->mqtt);
@@ -544,10 +548,28 @@ void publisher_pump(struct publisher *publisher)
         mqtt_uncork(publisher->mqtt);
         check_pressure(publisher);
     }
+}
+
+void publisher_catch_up(struct publisher *publisher)
+{
+    if (!is_connected(publisher))
+        return;
+    mqtt_look(publisher->mqtt);
+    fill_window(publisher);
+}
+
+void publisher_pump(struct publisher *publisher)
+{
+    if (!is_connected(publisher))
+        return;
+    if (publisher->patient)
+        mqtt_look(publisher->mqtt);
+    fill_window(publisher);
     /* While all that there is has been sent, nothing follows from most acknowledgements. */
     bool waits = outbox_count(publisher->outbox) > outbox_in_flight(publisher->outbox) ||
                  publisher->gauge.pressure != PRESSURE_NONE || publisher->awaited != 0;
-    mqtt_want_acks(publisher->mqtt, waits || publisher->hurried || publisher->suspects > 0);
+    publisher->patient = !waits && !publisher->hurried && publisher->suspects == 0;
+    mqtt_want_acks(publisher->mqtt, !publisher->patient);
 }
 
 bool publisher_is_drained(const struct publisher *publisher)

@@ -19,9 +19,10 @@
 
 enum {
     STREAM_REFUSAL_MS = 10000, /* for the beginning of a refused answer's body to arrive */
-    /* About a dozen events: between two reads the loop looks at what the broker has acknowledged,
-     * and the broker would wait for more. */
-    STREAM_READ_BYTES = 4096,
+    STREAM_READ_BYTES = 16384,
+    /* About a dozen events. libcurl goes on for as long as there is something to read, 400 of them
+     * after a pause, and the broker would wait for more. */
+    STREAM_BREATH_BYTES = 4096,
     STREAM_KEEPALIVE_IDLE_S = 30,
     STREAM_KEEPALIVE_INTERVAL_S = 10,
 };
@@ -33,6 +34,7 @@ struct httpstream {
     struct timer deadline; /* of a refused answer */
     struct buf body;       /* of a refused answer */
     int64_t last_byte_ms;
+    size_t in_one_breath; /* bytes since loop_breathe */
     bool refused;
     bool paused;    /* asked for */
     bool held_back; /* libcurl holds bytes that the write callback did not take */
@@ -96,6 +98,11 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *ctx)
     }
     stream->last_byte_ms = loop_now(stream->transport.loop);
     stream->handler.on_bytes(stream->handler.ctx, bytes, length);
+    stream->in_one_breath += length;
+    if (stream->in_one_breath >= STREAM_BREATH_BYTES) {
+        stream->in_one_breath = 0;
+        loop_breathe(stream->transport.loop);
+    }
     return length;
 }
 

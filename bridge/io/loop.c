@@ -1,17 +1,20 @@
 /*
  * The owner thread's loop. One pass does everything that is due, in a fixed order, and then sleeps
- * in curl_multi_poll, which watches libcurl's sockets, the descriptors given here and the wake-up
- * that other threads use. There is no tick: with nothing due the process sleeps.
+ * in epoll_wait, which watches libcurl's sockets, the descriptors given here and the wake-up that
+ * other threads use. There is no tick: with nothing due the process sleeps.
+ *
+ * libcurl says which sockets and which time it waits for (its "multi socket" interface), so that a
+ * pass for something else does not cost a look at every transfer.
  */
 #include "loop.h"
 
 #include <assert.h>
 #include <curl/curl.h>
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -20,19 +23,22 @@
 #include "limit.h"
 #include "mem.h"
 #include "timers.h"
-#include "wire.h"
 
 enum {
     LOOP_BATCH = 256,                /* of each source in one pass, so that none starves the rest */
     LOOP_DESCRIPTORS = 8 + 1,        /* the first is the signalfd */
     LOOP_IDLE_CONNECTIONS = 8,       /* kept for reuse: a few requests at a time to one host */
     LOOP_LONGEST_SLEEP_MS = 3600000, /* far away, and still an int */
-    LOOP_LOOK_EVERY = 64,            /* polls that end with nothing to show for it */
+    LOOP_READY = 16,                 /* descriptors that one epoll_wait reports */
+    /* How epoll's events are told apart: below are the places of `descriptors`, from LOOP_TRANSFER
+     * on libcurl's sockets. */
+    LOOP_WAKE_UP = LOOP_DESCRIPTORS,
+    LOOP_TRANSFER,
 };
 
 struct descriptor {
-    int fd; /* -1: free */
-    short events;
+    int fd;         /* -1: free */
+    short reported; /* by the last epoll_wait */
     void (*ready)(void *ctx, short revents);
     void *ctx;
 };
@@ -44,6 +50,10 @@ struct deferred {
 
 struct loop {
     CURLM *multi;
+    int64_t transfers_due_ms; /* libcurl waits for this time; INT64_MAX: for none */
+    int epoll_fd;
+    struct epoll_event ready[LOOP_READY];
+    int ready_count;
     int wake_fd; /* an eventfd */
     struct inbox *inbox;
     struct loop_handler handler;
@@ -52,14 +62,13 @@ struct loop {
     struct deferred *later;
     size_t later_count, later_capacity;
     int64_t now_ms;
-    bool descriptor_ready; /* the last poll may have seen a descriptor given here */
-    unsigned unexplained;  /* polls in a row that something else has ended */
-    bool transfers_left;   /* finished transfers wait for the next pass */
+    unsigned unexplained; /* polls in a row that something else has ended */
+    bool transfers_left;  /* finished transfers wait for the next pass */
     bool stopping;
 };
 
 /* Any thread. */
-static void wake_now(void *ctx)
+static void wake(void *ctx)
 {
     const struct loop *loop = ctx;
     const uint64_t one = 1;
@@ -75,10 +84,11 @@ static void take_wake_up(const struct loop *loop)
     (void)!read(loop->wake_fd, &count, sizeof count);
 }
 
-/* Any thread. */
-static void wake(void *ctx)
+static bool watch(const struct loop *loop, int operation, int fd, uint32_t events, uint64_t who)
 {
-    wire_after_reading(wake_now, ctx);
+    struct epoll_event event = {.events = events, .data.u64 = who};
+
+    return epoll_ctl(loop->epoll_fd, operation, fd, &event) == 0;
 }
 
 static void on_signalfd(void *ctx, short revents)
@@ -117,26 +127,58 @@ void loop_block_signals(void)
 static bool open_signalfd(struct loop *loop, struct error *error)
 {
     sigset_t set = handled_signals();
+    int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 
-    loop->descriptors[0] = (struct descriptor){
-        .fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC),
-        .events = POLLIN,
-        .ready = on_signalfd,
-        .ctx = loop,
-    };
-    if (loop->descriptors[0].fd < 0)
+    if (fd < 0)
         return error_set(error, ERROR_RUN, "cannot open a signalfd: %s", strerror(errno));
-    return true;
+    if (loop_add_fd(loop, fd, EPOLLIN, on_signalfd, loop))
+        return true;
+    close(fd);
+    return error_set(error, ERROR_RUN, "epoll_ctl: %s", strerror(errno));
 }
 
 /* libcurl has a wake-up of its own, curl_multi_wakeup: a pair of sockets, and two calls to take one
  * out of it. */
-static bool open_wake_fd(struct loop *loop, struct error *error)
+static bool open_epoll(struct loop *loop, struct error *error)
 {
+    loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (loop->epoll_fd < 0)
+        return error_set(error, ERROR_RUN, "epoll_create1: %s", strerror(errno));
     loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (loop->wake_fd < 0)
         return error_set(error, ERROR_RUN, "eventfd: %s", strerror(errno));
+    if (!watch(loop, EPOLL_CTL_ADD, loop->wake_fd, EPOLLIN, LOOP_WAKE_UP))
+        return error_set(error, ERROR_RUN, "epoll_ctl: %s", strerror(errno));
     return true;
+}
+
+/* libcurl may have closed a socket, and opened another with its number, before it says so. */
+static int on_transfer_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *unused)
+{
+    const struct loop *loop = ctx;
+    uint64_t who = LOOP_TRANSFER + (uint64_t)fd;
+    uint32_t events = 0;
+
+    (void)easy, (void)unused;
+    if (what == CURL_POLL_REMOVE) {
+        (void)watch(loop, EPOLL_CTL_DEL, fd, 0, who);
+        return 0;
+    }
+    events |= (what & CURL_POLL_IN) != 0 ? EPOLLIN : 0;
+    events |= (what & CURL_POLL_OUT) != 0 ? EPOLLOUT : 0;
+    if (watch(loop, EPOLL_CTL_MOD, fd, events, who))
+        return 0;
+    /* -1 ends the transfers. */
+    return watch(loop, EPOLL_CTL_ADD, fd, events, who) ? 0 : -1;
+}
+
+static int on_transfer_timer(CURLM *multi, long timeout_ms, void *ctx)
+{
+    struct loop *loop = ctx;
+
+    (void)multi;
+    loop->transfers_due_ms = timeout_ms < 0 ? INT64_MAX : clock_monotonic_ms() + timeout_ms;
+    return 0;
 }
 
 static bool open_multi(struct loop *loop, struct error *error)
@@ -146,6 +188,10 @@ static bool open_multi(struct loop *loop, struct error *error)
         return error_set(error, ERROR_RUN, "libcurl: cannot create a multi handle");
     curl_multi_setopt(loop->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
     curl_multi_setopt(loop->multi, CURLMOPT_MAXCONNECTS, (long)LOOP_IDLE_CONNECTIONS);
+    curl_multi_setopt(loop->multi, CURLMOPT_SOCKETFUNCTION, on_transfer_socket);
+    curl_multi_setopt(loop->multi, CURLMOPT_SOCKETDATA, loop);
+    curl_multi_setopt(loop->multi, CURLMOPT_TIMERFUNCTION, on_transfer_timer);
+    curl_multi_setopt(loop->multi, CURLMOPT_TIMERDATA, loop);
     return true;
 }
 
@@ -153,13 +199,14 @@ struct loop *loop_new(struct error *error)
 {
     struct loop *loop = xcalloc(1, sizeof *loop);
 
-    loop->wake_fd = -1;
+    loop->wake_fd = loop->epoll_fd = -1;
+    loop->transfers_due_ms = INT64_MAX;
     for (size_t i = 0; i < LOOP_DESCRIPTORS; i++)
         loop->descriptors[i].fd = -1;
     loop->inbox = inbox_new(LIMIT_INBOX_BYTES, wake, loop);
     loop->now_ms = clock_monotonic_ms();
     loop_block_signals();
-    if (!open_signalfd(loop, error) || !open_wake_fd(loop, error) || !open_multi(loop, error)) {
+    if (!open_epoll(loop, error) || !open_signalfd(loop, error) || !open_multi(loop, error)) {
         loop_free(loop);
         return NULL;
     }
@@ -192,7 +239,6 @@ void loop_free(struct loop *loop)
         run_later(loop);
     free(loop->later);
     timers_clear(&loop->timers);
-    wire_forget(loop);
     inbox_free(loop->inbox);
     if (loop->multi != NULL)
         curl_multi_cleanup(loop->multi);
@@ -200,6 +246,8 @@ void loop_free(struct loop *loop)
         close(loop->wake_fd);
     if (loop->descriptors[0].fd >= 0)
         close(loop->descriptors[0].fd);
+    if (loop->epoll_fd >= 0)
+        close(loop->epoll_fd);
     free(loop);
 }
 
@@ -259,22 +307,48 @@ void loop_free_later(struct loop *loop, void (*free_object)(void *object), void 
 bool loop_add_fd(
     struct loop *loop, int fd, short events, void (*ready)(void *ctx, short revents), void *ctx)
 {
-    for (size_t i = 1; i < LOOP_DESCRIPTORS; i++) {
-        if (loop->descriptors[i].fd < 0) {
-            loop->descriptors[i] =
-                (struct descriptor){.fd = fd, .events = events, .ready = ready, .ctx = ctx};
-            return true;
-        }
+    for (size_t i = 0; i < LOOP_DESCRIPTORS; i++) {
+        if (loop->descriptors[i].fd >= 0)
+            continue;
+        if (!watch(loop, EPOLL_CTL_ADD, fd, (uint32_t)events, i))
+            return false;
+        loop->descriptors[i] = (struct descriptor){.fd = fd, .ready = ready, .ctx = ctx};
+        return true;
     }
     return false;
 }
 
+static struct descriptor *find_descriptor(struct loop *loop, int fd)
+{
+    for (size_t i = 0; i < LOOP_DESCRIPTORS; i++)
+        if (loop->descriptors[i].fd == fd)
+            return &loop->descriptors[i];
+    return NULL;
+}
+
+void loop_watch_fd(struct loop *loop, int fd, short events)
+{
+    const struct descriptor *descriptor = find_descriptor(loop, fd);
+
+    assert(descriptor != NULL);
+    (void)watch(
+        loop, EPOLL_CTL_MOD, fd, (uint32_t)events, (uint64_t)(descriptor - loop->descriptors));
+}
+
 void loop_remove_fd(struct loop *loop, int fd)
 {
-    for (size_t i = 1; i < LOOP_DESCRIPTORS; i++) {
-        if (loop->descriptors[i].fd == fd)
-            loop->descriptors[i].fd = -1;
-    }
+    struct descriptor *descriptor = find_descriptor(loop, fd);
+
+    if (descriptor == NULL)
+        return;
+    (void)watch(loop, EPOLL_CTL_DEL, fd, 0, 0);
+    *descriptor = (struct descriptor){.fd = -1};
+}
+
+void loop_breathe(struct loop *loop)
+{
+    if (loop->handler.meanwhile != NULL)
+        loop->handler.meanwhile(loop->handler.ctx);
 }
 
 static void run_finished(struct loop *loop)
@@ -297,26 +371,16 @@ static void run_finished(struct loop *loop)
     loop->transfers_left = queued > 0;
 }
 
-/* curl_multi_poll reports no POLLHUP and no POLLERR for descriptors that are not its own, and a
- * descriptor in that state would make every poll return at once: hence a look of our own, where
- * something was reported and once in a while besides. */
 static void run_descriptors(struct loop *loop)
 {
-    struct pollfd fds[LOOP_DESCRIPTORS];
-
-    if (!loop->descriptor_ready)
-        return;
-    for (size_t i = 0; i < LOOP_DESCRIPTORS; i++)
-        fds[i] =
-            (struct pollfd){.fd = loop->descriptors[i].fd, .events = loop->descriptors[i].events};
-    if (poll(fds, LOOP_DESCRIPTORS, 0) <= 0)
-        return;
     for (size_t i = 0; i < LOOP_DESCRIPTORS; i++) {
         struct descriptor *descriptor = &loop->descriptors[i];
+        short reported = descriptor->reported;
 
-        /* One that a callback has removed meanwhile is not called any more. */
-        if (fds[i].revents != 0 && descriptor->fd == fds[i].fd)
-            descriptor->ready(descriptor->ctx, fds[i].revents);
+        /* One that a callback removes meanwhile is not called any more. */
+        descriptor->reported = 0;
+        if (reported != 0)
+            descriptor->ready(descriptor->ctx, reported);
     }
 }
 
@@ -338,16 +402,57 @@ static void run_inbox(struct loop *loop)
         loop->handler.on_inbox(loop->handler.ctx, &event);
 }
 
+static bool act(struct loop *loop, curl_socket_t fd, int events, struct error *error)
+{
+    int running;
+    CURLMcode code = curl_multi_socket_action(loop->multi, fd, events, &running);
+
+    return code == CURLM_OK ||
+           error_set(error, ERROR_RUN, "libcurl: %s", curl_multi_strerror(code));
+}
+
+/* libcurl says nothing where the time that it waits for is still the same: that it was some
+ * microseconds too early. */
+static void renew_transfer_timer(struct loop *loop)
+{
+    long timeout_ms = -1;
+
+    if (loop->transfers_due_ms != INT64_MAX)
+        return;
+    (void)curl_multi_timeout(loop->multi, &timeout_ms);
+    (void)on_transfer_timer(loop->multi, timeout_ms, loop);
+}
+
+/* libcurl's sockets first: what they bring may be in time for everything else of this pass. */
+static bool run_transfers(struct loop *loop, struct error *error)
+{
+    for (int i = 0; i < loop->ready_count; i++) {
+        uint32_t events = loop->ready[i].events;
+        int mask = 0;
+
+        if (loop->ready[i].data.u64 < LOOP_TRANSFER)
+            continue;
+        mask |= (events & EPOLLIN) != 0 ? CURL_CSELECT_IN : 0;
+        mask |= (events & EPOLLOUT) != 0 ? CURL_CSELECT_OUT : 0;
+        mask |= (events & (EPOLLERR | EPOLLHUP)) != 0 ? CURL_CSELECT_ERR : 0;
+        if (!act(loop, (curl_socket_t)(loop->ready[i].data.u64 - LOOP_TRANSFER), mask, error))
+            return false;
+    }
+    if (loop->transfers_due_ms <= loop->now_ms) {
+        loop->transfers_due_ms = INT64_MAX;
+        if (!act(loop, CURL_SOCKET_TIMEOUT, 0, error))
+            return false;
+        renew_transfer_timer(loop);
+    }
+    run_finished(loop);
+    return true;
+}
+
 static bool run_pass(struct loop *loop, struct error *error)
 {
-    CURLMcode code;
-    int running;
-
     loop->now_ms = clock_monotonic_ms();
-    code = curl_multi_perform(loop->multi, &running);
-    if (code != CURLM_OK)
-        return error_set(error, ERROR_RUN, "libcurl: %s", curl_multi_strerror(code));
-    run_finished(loop);
+    if (!run_transfers(loop, error))
+        return false;
     /* Before those who ask how things are: events that have not woken the loop may be in it. */
     run_inbox(loop);
     run_descriptors(loop);
@@ -362,6 +467,8 @@ static int sleep_ms(struct loop *loop)
 {
     int64_t next_ms = timers_next_ms(&loop->timers), now_ms;
 
+    if (loop->transfers_due_ms < next_ms)
+        next_ms = loop->transfers_due_ms;
     if (loop->stopping || loop->transfers_left || loop->later_count > 0 || inbox_waits(loop))
         return 0;
     if (next_ms == INT64_MAX)
@@ -373,48 +480,21 @@ static int sleep_ms(struct loop *loop)
                                                     : LOOP_LONGEST_SLEEP_MS;
 }
 
-/* What was ready is most often libcurl's, or the wake-up, which comes last: a call to the kernel
- * for each event is saved. */
-static void note_ready(
-    struct loop *loop, const struct curl_waitfd *fds, unsigned count, bool something)
-{
-    bool woken = fds[--count].revents != 0;
-
-    if (woken)
-        take_wake_up(loop);
-    loop->descriptor_ready = false;
-    for (unsigned i = 0; i < count; i++)
-        loop->descriptor_ready = loop->descriptor_ready || fds[i].revents != 0;
-    if (loop->descriptor_ready || woken || !something)
-        loop->unexplained = 0;
-    else if (++loop->unexplained % LOOP_LOOK_EVERY == 0)
-        loop->descriptor_ready = true;
-}
-
 static bool sleep_until_due(struct loop *loop, struct error *error)
 {
-    struct curl_waitfd fds[LOOP_DESCRIPTORS + 1];
-    unsigned count = 0;
-    int ready = 0;
-    CURLMcode code;
+    int count = epoll_wait(loop->epoll_fd, loop->ready, LOOP_READY, sleep_ms(loop));
 
-    for (size_t i = 0; i < LOOP_DESCRIPTORS; i++) {
-        const struct descriptor *descriptor = &loop->descriptors[i];
+    if (count < 0 && errno != EINTR)
+        return error_set(error, ERROR_RUN, "epoll_wait: %s", strerror(errno));
+    loop->ready_count = count > 0 ? count : 0;
+    for (int i = 0; i < loop->ready_count; i++) {
+        uint64_t who = loop->ready[i].data.u64;
 
-        if (descriptor->fd < 0)
-            continue;
-        fds[count] = (struct curl_waitfd){.fd = descriptor->fd};
-        if ((descriptor->events & POLLIN) != 0)
-            fds[count].events |= CURL_WAIT_POLLIN;
-        if ((descriptor->events & POLLOUT) != 0)
-            fds[count].events |= CURL_WAIT_POLLOUT;
-        count++;
+        if (who == LOOP_WAKE_UP)
+            take_wake_up(loop);
+        else if (who < LOOP_TRANSFER)
+            loop->descriptors[who].reported = (short)loop->ready[i].events;
     }
-    fds[count++] = (struct curl_waitfd){.fd = loop->wake_fd, .events = CURL_WAIT_POLLIN};
-    code = curl_multi_poll(loop->multi, fds, count, sleep_ms(loop), &ready);
-    note_ready(loop, fds, count, ready > 0);
-    if (code != CURLM_OK)
-        return error_set(error, ERROR_RUN, "libcurl: poll: %s", curl_multi_strerror(code));
     return true;
 }
 

@@ -21,6 +21,7 @@
 #include "mqttconnect.h"
 #include "mqttlink.h"
 #include "mqttprobe.h"
+#include "mqttrelay.h"
 #include "wire.h"
 
 #define LOG_TAG "mqtt"
@@ -57,6 +58,7 @@ struct mqtt {
     struct mqttconnect_demands demands;
     int keep_alive_s;   /* of the attempt or connection */
     unsigned in_flight; /* publications without an answer */
+    bool corked;
     bool acks_at_once;
     unsigned refused_said;
     uint64_t dropped; /* incoming messages, on all connections */
@@ -117,7 +119,7 @@ static void let_rest(const struct mqtt *mqtt)
 {
     int most = mqtt->keep_alive_s * 1000 / 8;
 
-    if (mqtt->state != MQTT_CONNECTED || mqtt->in_flight > 0)
+    if (mqtt->state != MQTT_CONNECTED || (mqtt->in_flight > 0 && mqtt->link->relay == NULL))
         wire_rest(0);
     else
         wire_rest(most < REST_MS ? most : REST_MS);
@@ -304,7 +306,6 @@ bool mqtt_publish(struct mqtt *mqtt, const struct mqtt_publication *publication,
     struct error *error)
 {
     struct mqttflight *flight;
-    MQTTAsync_responseOptions response;
     int code;
 
     assert(mqtt->state == MQTT_CONNECTED && mqtt_window_free(mqtt) > 0);
@@ -314,27 +315,37 @@ bool mqtt_publish(struct mqtt *mqtt, const struct mqtt_publication *publication,
         mqtt->limits.window = QOS2_WINDOW;
     flight = mqttlink_flight(mqtt->link, sequence);
     assert(flight != NULL);
-    response = mqttlink_publish_response(flight);
-    code = mqttlink_send(mqtt->link, &mqtt->limits, publication, &response);
+    code = mqttlink_send(mqtt->link, &mqtt->limits, publication, flight);
     if (code != MQTTASYNC_SUCCESS) {
         mqttlink_flight_done(flight);
         return refused_by_library(code, error);
     }
     if (mqtt->in_flight++ == 0)
         let_rest(mqtt);
+    if (mqtt->link->relay != NULL && !mqtt->corked)
+        mqttrelay_flush(mqtt->link->relay);
     return true;
 }
 
-void mqtt_cork(const struct mqtt *mqtt)
+void mqtt_cork(struct mqtt *mqtt)
 {
     assert(mqtt->state == MQTT_CONNECTED);
+    mqtt->corked = true;
     wire_cork();
 }
 
-void mqtt_uncork(const struct mqtt *mqtt)
+void mqtt_uncork(struct mqtt *mqtt)
 {
-    (void)mqtt;
+    mqtt->corked = false;
     wire_uncork();
+    if (mqtt->link->relay != NULL)
+        mqttrelay_flush(mqtt->link->relay);
+}
+
+void mqtt_look(const struct mqtt *mqtt)
+{
+    if (mqtt->link->relay != NULL)
+        mqttrelay_look(mqtt->link->relay);
 }
 
 void mqtt_want_acks(struct mqtt *mqtt, bool at_once)
@@ -342,12 +353,19 @@ void mqtt_want_acks(struct mqtt *mqtt, bool at_once)
     if (mqtt->acks_at_once != at_once)
         inbox_set_eager(loop_inbox(mqtt->loop), at_once);
     mqtt->acks_at_once = at_once;
-    wire_hurry(at_once);
+    if (mqtt->link->relay != NULL)
+        mqttrelay_hurry(mqtt->link->relay, at_once);
 }
 
 bool mqtt_naps(void)
 {
     return wire_naps();
+}
+
+static void note_subscription(const struct mqtt *mqtt)
+{
+    if (mqtt->link->relay != NULL)
+        mqttrelay_expect_subscription(mqtt->link->relay);
 }
 
 bool mqtt_subscribe(struct mqtt *mqtt, const char *filter, int qos, bool retain_as_published,
@@ -368,6 +386,7 @@ bool mqtt_subscribe(struct mqtt *mqtt, const char *filter, int qos, bool retain_
         mqttlink_flight_done(flight);
         return refused_by_library(code, error);
     }
+    note_subscription(mqtt);
     return true;
 }
 
@@ -378,7 +397,10 @@ bool mqtt_unsubscribe(struct mqtt *mqtt, const char *filter, struct error *error
 
     assert(mqtt->state == MQTT_CONNECTED);
     code = MQTTAsync_unsubscribe(mqtt->link->handle, filter, &response);
-    return code == MQTTASYNC_SUCCESS || refused_by_library(code, error);
+    if (code != MQTTASYNC_SUCCESS)
+        return refused_by_library(code, error);
+    note_subscription(mqtt);
+    return true;
 }
 
 uint64_t mqtt_dropped(const struct mqtt *mqtt)
@@ -408,9 +430,30 @@ void mqtt_abandon(struct mqtt *mqtt)
     timer_stop(&mqtt->timer);
     /* Not destroyed: paho would say DISCONNECT. */
     mqttlink_leave(mqtt->link);
+    if (mqtt->link->relay != NULL)
+        mqttrelay_stop(mqtt->link->relay);
     mqtt->link = NULL;
     mqtt->state = MQTT_IDLE;
     let_rest(mqtt);
+}
+
+static void take_answer(
+    struct mqtt *mqtt, struct mqttflight *flight, uint64_t sequence, int reason_code, int64_t at_ms)
+{
+    mqttlink_flight_done(flight);
+    assert(mqtt->in_flight > 0);
+    if (--mqtt->in_flight == 0)
+        let_rest(mqtt);
+    mqtt->handler.on_ack(mqtt->handler.ctx, sequence, reason_code, at_ms);
+}
+
+static void on_relayed(void *ctx, uint16_t identifier, uint8_t reason_code, int64_t at_ms)
+{
+    struct mqtt *mqtt = ctx;
+    struct mqttflight *flight = mqttlink_relayed(mqtt->link, identifier);
+
+    if (flight != NULL)
+        take_answer(mqtt, flight, flight->number, reason_code, at_ms);
 }
 
 static void on_connected(struct mqtt *mqtt, const struct inbox_event *event)
@@ -431,6 +474,13 @@ static void on_connected(struct mqtt *mqtt, const struct inbox_event *event)
         down(mqtt, false, text);
         return;
     }
+    if (mqtt->link->relay != NULL && !mqttrelay_start(mqtt->link->relay, mqtt->loop,
+                                         &(struct mqttrelay_handler){mqtt, on_relayed})) {
+        down(mqtt, false, "no room for the connection's descriptors");
+        return;
+    }
+    if (mqtt->link->relay != NULL)
+        affinity_release();
     mqtt->state = MQTT_CONNECTED;
     mqtt->handler.on_up(mqtt->handler.ctx, &mqtt->limits);
 }
@@ -474,11 +524,7 @@ static void on_lost(struct mqtt *mqtt, const struct inbox_event *event)
 
 static void on_answer(struct mqtt *mqtt, const struct inbox_event *event)
 {
-    mqttlink_flight_done(event->pointer);
-    assert(mqtt->in_flight > 0);
-    if (--mqtt->in_flight == 0)
-        let_rest(mqtt);
-    mqtt->handler.on_ack(mqtt->handler.ctx, event->number, event->code, event->at_ms);
+    take_answer(mqtt, event->pointer, event->number, event->code, event->at_ms);
 }
 
 /* Gives borrowed views of what paho holds. mqtt is not touched after the handler's call. */

@@ -82,6 +82,7 @@ bool mqttconnect_address(const char *url, struct mqttconnect_address *address, s
     if (written < 0 || (size_t)written >= sizeof address->uri)
         return error_set(error, ERROR_BROKER, "the broker's URL is too long");
     address->tls = scheme->tls;
+    address->plain = !scheme->tls && !scheme->path;
     return true;
 }
 

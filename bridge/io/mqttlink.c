@@ -19,6 +19,9 @@
 #include "mem.h"
 #include "mqtt.h"
 #include "mqttconnect.h"
+#include "mqttrelay.h"
+#include "utf8.h"
+#include "wire.h"
 
 enum {
     SUBSCRIPTIONS = 64, /* answers to subscriptions that may be open at once */
@@ -65,10 +68,23 @@ static struct mqtt_limits *new_limits(const struct mqttlink *link)
     return limits;
 }
 
+/* On the thread that has read the CONNACK, so that nobody uses the socket meanwhile. Without a
+ * relay the library does everything. */
+static void make_relay(struct mqttlink *link)
+{
+    int fd = link->plain ? wire_socket() : -1;
+
+    pthread_mutex_lock(&link->lock);
+    if (fd >= 0 && link->inbox != NULL)
+        link->relay = mqttrelay_new(fd);
+    pthread_mutex_unlock(&link->lock);
+}
+
 static void on_connected(void *ctx, MQTTAsync_successData *data)
 {
     struct mqttlink *link = ctx;
 
+    make_relay(link);
     post_or_free(link, INBOX_MQTT_CONNECTED, data != NULL ? data->alt.connect.sessionPresent : 0,
         new_limits(link));
 }
@@ -102,6 +118,7 @@ static void on_connected5(void *ctx, MQTTAsync_successData5 *data)
     struct mqtt_limits *limits = new_limits(link);
 
     read_connack(&data->properties, limits);
+    make_relay(link);
     post_or_free(link, INBOX_MQTT_CONNECTED, data->alt.connect.sessionPresent, limits);
 }
 
@@ -345,6 +362,7 @@ static bool start(struct mqttlink *link, const struct mqtt_options *options, str
     if (!mqttconnect_address(options->url, &address, error))
         return false;
     link->tls = address.tls;
+    link->plain = address.plain;
     if (!create_handle(link, options, &address, error))
         return false;
     code = mqttconnect_start(link->handle, options, address.tls, &calls);
@@ -360,6 +378,7 @@ struct mqttlink *mqttlink_new(struct inbox *inbox, uint32_t generation,
 {
     struct mqttlink *link = xcalloc(1, sizeof *link);
     size_t flights = options->window + SUBSCRIPTIONS;
+    assert(flights <= PACKET_IDENTIFIERS);
     int failed = pthread_mutex_init(&link->lock, NULL);
 
     assert(failed == 0);
@@ -369,6 +388,7 @@ struct mqttlink *mqttlink_new(struct inbox *inbox, uint32_t generation,
     link->generation = generation;
     link->version5 = options->version5;
     link->window = options->window;
+    link->flight_count = flights;
     link->flights = xcalloc(flights, sizeof *link->flights);
     for (size_t i = 0; i < flights; i++) {
         link->flights[i].link = link;
@@ -386,6 +406,7 @@ void mqttlink_free(struct mqttlink *link)
     MQTTProperties_free(&link->json);
     if (link->handle != NULL)
         MQTTAsync_destroy(&link->handle);
+    mqttrelay_free(link->relay);
     pthread_mutex_destroy(&link->lock);
     free(link->flights);
     free(link);
@@ -413,11 +434,19 @@ struct mqttflight *mqttlink_flight(struct mqttlink *link, uint64_t number)
 
 void mqttlink_flight_done(struct mqttflight *flight)
 {
+    flight->relayed = false;
     flight->next = flight->link->idle;
     flight->link->idle = flight;
 }
 
-MQTTAsync_responseOptions mqttlink_publish_response(struct mqttflight *flight)
+struct mqttflight *mqttlink_relayed(struct mqttlink *link, uint16_t identifier)
+{
+    size_t i = identifier - PACKET_FIRST_IDENTIFIER;
+
+    return i < link->flight_count && link->flights[i].relayed ? &link->flights[i] : NULL;
+}
+
+static MQTTAsync_responseOptions publish_response(struct mqttflight *flight)
 {
     MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
 
@@ -430,6 +459,29 @@ MQTTAsync_responseOptions mqttlink_publish_response(struct mqttflight *flight)
         response.onFailure = on_unpublished;
     }
     return response;
+}
+
+static int relay(struct mqttlink *link, const struct mqtt_publication *publication, bool retain,
+    struct mqttflight *flight)
+{
+    const struct packet_publish publish = {
+        .topic = publication->topic,
+        .topic_length = strlen(publication->topic),
+        .payload = publication->payload,
+        .payload_length = publication->payload_length,
+        .identifier = (uint16_t)(PACKET_FIRST_IDENTIFIER + (flight - link->flights)),
+        .retain = retain,
+        .version5 = link->version5,
+        .json = publication->json,
+        .correlation_data = publication->correlation_data,
+        .correlation_length = publication->correlation_length,
+    };
+
+    /* As the library does: it would end the connection. */
+    if (!utf8_valid(publish.topic, publish.topic_length))
+        return MQTTASYNC_BAD_UTF8_STRING;
+    flight->relayed = mqttrelay_publish(link->relay, &publish);
+    return flight->relayed ? MQTTASYNC_SUCCESS : MQTTASYNC_FAILURE;
 }
 
 static int send_with_properties(struct mqttlink *link, const struct mqtt_publication *publication,
@@ -459,18 +511,22 @@ static int send_with_properties(struct mqttlink *link, const struct mqtt_publica
 }
 
 int mqttlink_send(struct mqttlink *link, const struct mqtt_limits *limits,
-    const struct mqtt_publication *publication, MQTTAsync_responseOptions *response)
+    const struct mqtt_publication *publication, struct mqttflight *flight)
 {
     MQTTAsync_message message = MQTTAsync_message_initializer;
+    MQTTAsync_responseOptions response;
 
     message.payload = (void *)publication->payload;
     message.payloadlen = (int)publication->payload_length;
     /* More than the broker allows would end the connection. */
     message.qos = publication->qos < limits->maximum_qos ? publication->qos : limits->maximum_qos;
     message.retained = publication->retain && limits->retain_available;
+    if (link->relay != NULL && message.qos == 1)
+        return relay(link, publication, message.retained, flight);
+    response = publish_response(flight);
     if (link->version5)
-        return send_with_properties(link, publication, &message, response);
-    return MQTTAsync_sendMessage(link->handle, publication->topic, &message, response);
+        return send_with_properties(link, publication, &message, &response);
+    return MQTTAsync_sendMessage(link->handle, publication->topic, &message, &response);
 }
 
 MQTTAsync_responseOptions mqttlink_subscribe_response(struct mqttflight *flight)

@@ -80,6 +80,9 @@ void publisher_say_offline(struct publisher *publisher);
 
 /* Sends what the window allows; each pass of the loop. */
 void publisher_pump(struct publisher *publisher);
+/* In the middle of a pass that takes long: looks for acknowledgements, and sends what they allow.
+ */
+void publisher_catch_up(struct publisher *publisher);
 /* Nothing waits and nothing is in flight. */
 bool publisher_is_drained(const struct publisher *publisher);
 /* Not acknowledged yet: messages, the memory they take, and those of them that have been sent. */

@@ -9,8 +9,8 @@
 
 /*
  * The owner thread's event loop: libcurl's transfers, signals, the inbox, timers, deferred frees.
- * One pass: read the clock -> curl_multi_perform -> finished transfers -> inbox -> signals, fds ->
- * due timers -> "later" list -> before-sleep hook -> curl_multi_poll until the next timer.
+ * One pass: read the clock -> libcurl's sockets and time -> finished transfers -> inbox -> signals,
+ * fds -> due timers -> "later" list -> before-sleep hook -> epoll_wait until the next timer.
  * Every step has a batch limit; leftover work makes the poll return at once. All functions are
  * for the owner thread unless they say otherwise.
  */
@@ -22,6 +22,7 @@ struct loop_handler {
     void (*on_inbox)(
         void *ctx, const struct inbox_event *event); /* takes what the event points to */
     void (*before_sleep)(void *ctx);                 /* the last step of each pass */
+    void (*meanwhile)(void *ctx);                    /* see loop_breathe */
 };
 
 /* Blocks the signals of on_signal until a loop reads them, and ignores SIGPIPE. Early, before any
@@ -39,6 +40,10 @@ void loop_free(struct loop *loop);
 /* Runs until loop_stop. False and the error (ERROR_RUN) if polling fails for good. */
 bool loop_run(struct loop *loop, struct error *error) NODISCARD;
 void loop_stop(struct loop *loop);
+
+/* For whoever is at work for longer than others can wait: has done what must not wait for the end
+ * of the pass, by the handler's `meanwhile`. */
+void loop_breathe(struct loop *loop);
 
 /* The pass's time, monotonic milliseconds: read once a pass. */
 int64_t loop_now(const struct loop *loop);
@@ -66,10 +71,12 @@ bool timer_is_set(const struct timer *timer);
 /* Calls free_object(object) at the end of this pass, after all callbacks of the pass. */
 void loop_free_later(struct loop *loop, void (*free_object)(void *object), void *object);
 
-/* An extra descriptor; ready is called with the poll(2) revents. At most 8. Returns false if full.
- */
+/* An extra descriptor; ready is called with the poll(2) revents. At most 8. False if full, or where
+ * the kernel refuses it. To be removed before it is closed. */
 bool loop_add_fd(struct loop *loop, int fd, short events, void (*ready)(void *ctx, short revents),
     void *ctx) NODISCARD;
+/* What to wait for from now on: 0 for an end of it alone (POLLHUP, POLLERR). */
+void loop_watch_fd(struct loop *loop, int fd, short events);
 void loop_remove_fd(struct loop *loop, int fd);
 
 /* What a finished transfer calls; private data of each easy handle is a `struct loop_transfer *`.

@@ -78,7 +78,7 @@ struct mqtt_handler {
      * will hardly mend (bad credentials, not authorised, banned, TLS). The text is for people. */
     void (*on_down)(void *ctx, bool refused, const char *reason);
     /* Publication `sequence` ended at at_ms (monotonic): reason_code 0 or 0x10 for success, >= 0x80
-     * for the broker's refusal. */
+     * for the broker's refusal. The call must not free mqtt. */
     void (*on_ack)(void *ctx, uint64_t sequence, int reason_code, int64_t at_ms);
     /* A subscription ended: granted QoS, or >= 0x80 for a refusal. Not called for what ends with
      * the connection. */
@@ -105,7 +105,7 @@ bool mqtt_connect(
 
 /* In MQTT_CONNECTED only. How many more publications may be sent now. */
 unsigned mqtt_window_free(const struct mqtt *mqtt);
-/* Copies topic and payload into the library. QoS and retain are lowered to what the broker allows.
+/* Copies topic and payload. QoS and retain are lowered to what the broker allows.
  * To be called while mqtt_window_free is above 0. False where the library refuses: ERROR_BROKER,
  * the connection is going down; ERROR_RUN, no connection with this broker will take the
  * publication. */
@@ -113,8 +113,11 @@ bool mqtt_publish(struct mqtt *mqtt, const struct mqtt_publication *publication,
     struct error *error) NODISCARD;
 
 /* What is published between the two is handed to the broker at the second, together. */
-void mqtt_cork(const struct mqtt *mqtt);
-void mqtt_uncork(const struct mqtt *mqtt);
+void mqtt_cork(struct mqtt *mqtt);
+void mqtt_uncork(struct mqtt *mqtt);
+
+/* Takes acknowledgements that have come without waking the loop. */
+void mqtt_look(const struct mqtt *mqtt);
 
 /* Whether acknowledgements are wanted as soon as they come; that is so at first. Otherwise they
  * come with whatever the loop wakes up for next, which spares it half of its wake-ups at a low

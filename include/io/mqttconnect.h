@@ -16,6 +16,7 @@ struct mqtt_options;
 struct mqttconnect_address {
     char uri[600]; /* as paho wants it */
     bool tls;
+    bool plain; /* MQTT on TCP: neither TLS nor WebSocket */
 };
 
 /* mqtt, mqtts, ws or wss URL to paho's address. False and the error (ERROR_BROKER) for others. */

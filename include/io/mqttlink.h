@@ -26,6 +26,7 @@ struct mqttflight {
     struct mqttlink *link;
     uint64_t number; /* the caller's sequence or token; set before it is handed to paho */
     struct mqttflight *next;
+    bool relayed; /* under way in the relay */
 };
 
 struct mqttlink {
@@ -33,10 +34,14 @@ struct mqttlink {
     uint32_t generation; /* constant: marks every event of this connection */
     bool version5;       /* constant */
     bool tls;            /* constant */
+    bool plain;          /* constant: MQTT on TCP and nothing between */
+    /* NULL where there is none. Made before the connection is reported, the owner's afterwards. */
+    struct mqttrelay *relay;
     unsigned window;     /* constant: most publications under way, as asked for */
     MQTTProperties json; /* MQTT 5: what marks a JSON payload; made once, paho copies it */
 
     struct mqttflight *flights; /* all of them */
+    size_t flight_count;        /* constant */
     struct mqttflight *idle;    /* those not under way */
     atomic_uint refused;        /* messages that the inbox had no room for: paho's threads count */
 
@@ -64,14 +69,15 @@ void mqttlink_tls_text(struct mqttlink *link, char *out, size_t size);
 /* A flight for an answer that is to come; NULL where too many are under way. */
 struct mqttflight *mqttlink_flight(struct mqttlink *link, uint64_t number);
 void mqttlink_flight_done(struct mqttflight *flight);
+/* The flight of a publication of the relay's; NULL where none has this Packet Identifier. */
+struct mqttflight *mqttlink_relayed(struct mqttlink *link, uint16_t identifier);
 
-/* The options that make paho report a publication's or a subscription's answer to the inbox. */
-MQTTAsync_responseOptions mqttlink_publish_response(struct mqttflight *flight);
+/* The options that make paho report a subscription's answer to the inbox. */
 MQTTAsync_responseOptions mqttlink_subscribe_response(struct mqttflight *flight);
 /* Hands a publication to paho, which copies it, with QoS and retain lowered to what the broker
  * allows. Paho's code: MQTTASYNC_SUCCESS where the response is to come. Owner only. */
 int mqttlink_send(struct mqttlink *link, const struct mqtt_limits *limits,
-    const struct mqtt_publication *publication, MQTTAsync_responseOptions *response);
+    const struct mqtt_publication *publication, struct mqttflight *flight);
 /* Starts the orderly end, reported as INBOX_MQTT_CLOSED. False where paho refuses. */
 bool mqttlink_disconnect(struct mqttlink *link) NODISCARD;
 

@@ -323,6 +323,45 @@ static void test_httpstream_pauses_and_loses_nothing(void **state)
     free(answer);
 }
 
+/* How much had been handed over each time others got their turn. */
+static struct {
+    unsigned count;
+    size_t first, last;
+} breaths;
+
+static void note_breath(void *ctx)
+{
+    (void)ctx;
+    if (breaths.count++ == 0)
+        breaths.first = world.bytes.length;
+    breaths.last = world.bytes.length;
+}
+
+/* However much there is to be read: libcurl would hand over all of this in one pass of the loop. */
+static void test_httpstream_lets_others_breathe(void **state)
+{
+    enum { BODY = 60000 };
+    static char answer[sizeof OPENED + BODY];
+
+    (void)state;
+    memset(answer, 'x', sizeof answer);
+    memcpy(answer, OPENED, sizeof OPENED - 1);
+    memset(&breaths, 0, sizeof breaths);
+    open_world();
+    loop_set_handler(world.fixture.loop,
+        &(struct loop_handler){
+            .ctx = &world.fixture, .before_sleep = fixture_before_sleep, .meanwhile = note_breath});
+    world.server.steps[0] =
+        (struct raw_step){.bytes = answer, .length = sizeof OPENED - 1 + BODY, .close = true};
+    open_stream("");
+    fixture_run(&world.fixture, has_ended, NULL);
+    assert_int_equal(world.bytes.length, BODY);
+    assert_in_range(breaths.count, 3, 15);
+    assert_in_range(breaths.first, 4096, 4095 + 16384);
+    assert_true(breaths.last > BODY - 16384 - 4096);
+    close_world();
+}
+
 static void test_httpstream_may_be_paused_and_resumed_before_any_byte(void **state)
 {
     (void)state;
@@ -406,6 +445,7 @@ int main(void)
         cmocka_unit_test(test_httpstream_tells_a_cut_from_an_end),
         cmocka_unit_test(test_httpstream_refuses_an_id_that_would_end_the_header),
         cmocka_unit_test(test_httpstream_pauses_and_loses_nothing),
+        cmocka_unit_test(test_httpstream_lets_others_breathe),
         cmocka_unit_test(test_httpstream_may_be_paused_and_resumed_before_any_byte),
         cmocka_unit_test(test_httpstream_is_freed_from_within_its_callbacks),
         cmocka_unit_test(test_httpstream_is_freed_while_paused_or_not_started),

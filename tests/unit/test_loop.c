@@ -308,16 +308,20 @@ static void ignore_ready(void *ctx, short revents)
 static void test_loop_takes_eight_descriptors_and_reuses_their_places(void **state)
 {
     struct fixture fixture;
-    int ends[2];
+    int ends[2], copies[8];
 
     (void)state;
     fixture_open(&fixture);
     assert_int_equal(pipe(ends), 0);
-    for (int i = 0; i < 8; i++)
-        assert_true(loop_add_fd(fixture.loop, ends[0], POLLIN, ignore_ready, NULL));
+    for (int i = 0; i < 8; i++) {
+        copies[i] = dup(ends[0]);
+        assert_true(loop_add_fd(fixture.loop, copies[i], POLLIN, ignore_ready, NULL));
+    }
     assert_false(loop_add_fd(fixture.loop, ends[1], POLLIN, ignore_ready, NULL));
-    loop_remove_fd(fixture.loop, ends[0]);
+    loop_remove_fd(fixture.loop, copies[3]);
     assert_true(loop_add_fd(fixture.loop, ends[1], POLLIN, ignore_ready, NULL));
+    for (int i = 0; i < 8; i++)
+        close(copies[i]);
     close(ends[0]);
     close(ends[1]);
     fixture_close(&fixture);

@@ -5,20 +5,17 @@
 #include <pthread.h>
 #include <sys/socket.h>
 #include <sys/types.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 /*
- * The system calls of paho-mqtt-c 1.3.12, under the names that cmake/paho.cmake gives to them in
- * the library's object files. Results and errno are those of the calls they stand in for. Called by
- * the library alone (and by tests), on any thread.
+ * System calls of paho-mqtt-c 1.3.12, under the names that cmake/paho.cmake gives to them in the
+ * library's object files. Results and errno are those of the calls they stand in for. Called by the
+ * library alone (and by tests), on any thread.
  */
 int wire_connect(int fd, const struct sockaddr *address, socklen_t length);
 ssize_t wire_recv(int fd, void *data, size_t size, int flags);
-ssize_t wire_writev(int fd, const struct iovec *parts, int count);
-int wire_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
 int wire_shutdown(int fd, int how);
-int wire_close(int fd);
+int wire_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
 int wire_usleep(useconds_t us);
 int wire_pthread_cond_timedwait(
     pthread_cond_t *condition, pthread_mutex_t *mutex, const struct timespec *until);

@@ -1,0 +1,415 @@
+/*
+ * The MQTT library makes a connection; from then on it holds one end of a pair of sockets, and the
+ * relay the other end and the connection itself. What it saves is most of what a message costs:
+ * the library copies each publication three times, keeps it in four lists, and wakes two threads
+ * for it and its acknowledgement.
+ *
+ *     library  <->  pair  <->  relay  <->  broker
+ *                                ^
+ *                  publications, PUBACKs
+ *
+ * Each side's packets stay in order and whole. Who does not take what is for him holds the other
+ * back, but never an acknowledgement that has come.
+ */
+#include "mqttrelay.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "limit.h"
+#include "loop.h"
+#include "mem.h"
+
+enum {
+    IN_SIZE = 16384,
+    READ_SIZE = 16384,
+    /* Beyond that, what the library writes waits until the broker has taken some; and a buffer that
+     * was larger is given back once it is empty. */
+    OUT_ENOUGH = 64 * 1024,
+    /* Acknowledgements that nobody waits for: the loop wakes up for so many bytes, which every
+     * command has (a PUBLISH to `aiva/bridge/command/refresh` has 31), or after so long. */
+    LAZY_BYTES = 16,
+    LAZY_MS = 20,
+    LAST_TRIES = 4,
+    LAST_TRY_MS = 50,
+};
+
+struct end {
+    int fd;
+    short events; /* what the loop watches for */
+    bool in_loop;
+    bool ended; /* nothing more comes from it */
+    bool shut;  /* nothing more goes to it */
+};
+
+struct mqttrelay {
+    struct loop *loop; /* NULL while nothing is to pass */
+    struct mqttrelay_handler handler;
+    struct end broker, library;
+    struct packet_reader reader;
+    unsigned awaited;   /* acknowledgements */
+    bool lazy;          /* SO_RCVLOWAT is LAZY_BYTES */
+    struct timer timer; /* acknowledgements have lain long enough */
+    /* From the broker: first what is for the library, then what was not looked at. */
+    size_t for_library, there;
+    struct buf from_library; /* the beginning of a packet */
+    struct buf to_broker;    /* whole packets, but for what has been sent of the first */
+    size_t sent;             /* of to_broker */
+    unsigned subscriptions;  /* of the library's that are still to come */
+    struct buf behind;       /* publications that wait for these */
+    unsigned char in[IN_SIZE];
+};
+
+/* ---- Making and ending */
+
+struct mqttrelay *mqttrelay_new(int fd)
+{
+    int pair[2];
+    int broker = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (broker < 0)
+        return NULL;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) {
+        close(broker);
+        return NULL;
+    }
+    if (dup3(pair[1], fd, O_CLOEXEC) < 0) {
+        close(broker);
+        close(pair[0]);
+        close(pair[1]);
+        return NULL;
+    }
+    close(pair[1]);
+    struct mqttrelay *relay = xcalloc(1, sizeof *relay);
+    relay->broker.fd = broker;
+    relay->library.fd = pair[0];
+    buf_init(&relay->from_library, LIMIT_OUTBOX_BYTES);
+    buf_init(&relay->to_broker, SIZE_MAX);
+    buf_init(&relay->behind, SIZE_MAX);
+    return relay;
+}
+
+/* ---- Watching */
+
+static void on_broker(void *ctx, short revents);
+static void on_library(void *ctx, short revents);
+
+static void watch(
+    struct mqttrelay *relay, struct end *end, short events, void (*ready)(void *ctx, short revents))
+{
+    if (end->events == events)
+        return;
+    /* What nothing is expected of would report its end again and again. */
+    if (events == 0)
+        loop_remove_fd(relay->loop, end->fd);
+    else if (end->events != 0)
+        loop_watch_fd(relay->loop, end->fd, events);
+    else if (!loop_add_fd(relay->loop, end->fd, events, ready, relay))
+        return;
+    end->events = events;
+}
+
+static bool has_output(const struct mqttrelay *relay)
+{
+    return relay->sent < relay->to_broker.length;
+}
+
+static void set_lazy(struct mqttrelay *relay, bool lazy)
+{
+    const int bytes = lazy ? LAZY_BYTES : 1;
+    if (relay->lazy == lazy)
+        return;
+    (void)setsockopt(relay->broker.fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
+    relay->lazy = lazy;
+}
+
+static void watch_all(struct mqttrelay *relay)
+{
+    short broker = 0, library = 0;
+    if (!relay->loop)
+        return;
+    if (!relay->broker.ended && relay->there < IN_SIZE)
+        broker |= POLLIN;
+    if (has_output(relay))
+        broker |= POLLOUT;
+    if (!relay->library.ended && relay->to_broker.length - relay->sent < OUT_ENOUGH)
+        library |= POLLIN;
+    if (relay->for_library > 0 && !relay->library.shut)
+        library |= POLLOUT;
+    watch(relay, &relay->broker, broker, on_broker);
+    watch(relay, &relay->library, library, on_library);
+}
+
+/* ---- To the broker */
+
+/* What the broker has said last is still read, and the library learns the rest from the end of
+ * that.
+ */
+static void give_up(struct mqttrelay *relay)
+{
+    relay->broker.shut = true;
+    (void)shutdown(relay->broker.fd, SHUT_RDWR);
+    buf_clear(&relay->to_broker);
+    relay->sent = 0;
+}
+
+static void send_out(struct mqttrelay *relay)
+{
+    struct buf *out = &relay->to_broker;
+    while (has_output(relay)) {
+        ssize_t sent = send(
+            relay->broker.fd, out->data + relay->sent, out->length - relay->sent, MSG_NOSIGNAL);
+        if (sent >= 0)
+            relay->sent += (size_t)sent;
+        else if (errno == EAGAIN)
+            return;
+        else if (errno != EINTR) {
+            give_up(relay);
+            return;
+        }
+    }
+    relay->sent = 0;
+    if (out->capacity > OUT_ENOUGH)
+        buf_clear(out);
+    else
+        buf_reset(out);
+    if (relay->library.ended && !relay->broker.shut) {
+        relay->broker.shut = true;
+        (void)shutdown(relay->broker.fd, SHUT_WR);
+    }
+}
+
+static void release_behind(struct mqttrelay *relay)
+{
+    if (!buf_append(&relay->to_broker, relay->behind.data, relay->behind.length))
+        give_up(relay);
+    buf_clear(&relay->behind);
+}
+
+/* Only whole packets, so that a publication never comes into the middle of one. */
+static void take_from_library(struct mqttrelay *relay)
+{
+    struct buf *from = &relay->from_library;
+    unsigned subscriptions = 0;
+    size_t whole = packet_complete(from->data, from->length, &subscriptions);
+    if (whole == 0 || relay->broker.shut)
+        return;
+    if (!buf_append(&relay->to_broker, from->data, whole)) {
+        give_up(relay);
+        return;
+    }
+    memmove(from->data, from->data + whole, from->length - whole);
+    from->length -= whole;
+    if (subscriptions == 0)
+        return;
+    relay->subscriptions -=
+        subscriptions < relay->subscriptions ? subscriptions : relay->subscriptions;
+    if (relay->subscriptions == 0)
+        release_behind(relay);
+}
+
+/* False once there is nothing more for now. */
+static bool read_library(struct mqttrelay *relay)
+{
+    unsigned char bytes[READ_SIZE];
+    ssize_t got = relay->library.ended ? 0 : recv(relay->library.fd, bytes, sizeof bytes, 0);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return errno == EINTR;
+    if (got <= 0)
+        relay->library.ended = true;
+    else if (!buf_append(&relay->from_library, bytes, (size_t)got))
+        give_up(relay);
+    take_from_library(relay);
+    send_out(relay);
+    return got > 0;
+}
+
+/* ---- From the broker */
+
+static void to_library(struct mqttrelay *relay)
+{
+    size_t done = 0;
+    while (done < relay->for_library && !relay->library.shut) {
+        ssize_t sent =
+            send(relay->library.fd, relay->in + done, relay->for_library - done, MSG_NOSIGNAL);
+        if (sent >= 0)
+            done += (size_t)sent;
+        else if (errno == EAGAIN)
+            break;
+        else if (errno != EINTR)
+            relay->library.shut = true;
+    }
+    if (relay->library.shut)
+        done = relay->for_library;
+    relay->for_library -= done;
+    relay->there -= done;
+    memmove(relay->in, relay->in + done, relay->there);
+    if (relay->broker.ended && relay->for_library == 0 && !relay->library.shut) {
+        relay->library.shut = true;
+        (void)shutdown(relay->library.fd, SHUT_WR);
+    }
+}
+
+/* Takes out of what has come what is the relay's. */
+static void sort(struct mqttrelay *relay)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    for (;;) {
+        struct packet_part part = packet_read(
+            &relay->reader, relay->in + relay->for_library, relay->there - relay->for_library);
+        if (part.kind == PACKET_MORE)
+            return;
+        if (part.kind == PACKET_LIBRARY) {
+            relay->for_library += part.size;
+            continue;
+        }
+        relay->there -= part.size;
+        memmove(relay->in + relay->for_library, relay->in + relay->for_library + part.size,
+            relay->there - relay->for_library);
+        if (part.kind == PACKET_PUBACK && relay->loop) {
+            relay->awaited -= relay->awaited > 0;
+            relay->handler.on_ack(relay->handler.ctx, part.identifier, part.reason_code, now_ms);
+        }
+    }
+}
+
+static void read_broker(struct mqttrelay *relay)
+{
+    size_t room = IN_SIZE - relay->there;
+    ssize_t got;
+    if (room == 0 || relay->broker.ended)
+        return;
+    got = recv(relay->broker.fd, relay->in + relay->there, room, 0);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got <= 0)
+        relay->broker.ended = true;
+    else
+        relay->there += (size_t)got;
+    sort(relay);
+    if (relay->for_library > 0 || relay->broker.ended)
+        to_library(relay);
+}
+
+/* ---- On the loop */
+
+static void on_broker(void *ctx, short revents)
+{
+    struct mqttrelay *relay = ctx;
+    if ((revents & ~POLLOUT) != 0)
+        read_broker(relay);
+    if ((revents & POLLOUT) != 0)
+        send_out(relay);
+    watch_all(relay);
+}
+
+static void on_library(void *ctx, short revents)
+{
+    struct mqttrelay *relay = ctx;
+    if ((revents & POLLOUT) != 0) {
+        to_library(relay);
+        sort(relay);
+    }
+    if ((revents & ~POLLOUT) != 0)
+        read_library(relay);
+    watch_all(relay);
+}
+
+static void on_timer(void *ctx)
+{
+    mqttrelay_look(ctx);
+}
+
+bool mqttrelay_start(
+    struct mqttrelay *relay, struct loop *loop, const struct mqttrelay_handler *handler)
+{
+    relay->loop = loop;
+    relay->handler = *handler;
+    timer_init(&relay->timer, loop, on_timer, relay);
+    watch_all(relay);
+    if (relay->broker.events != 0 && relay->library.events != 0)
+        return true;
+    mqttrelay_stop(relay);
+    return false;
+}
+
+void mqttrelay_stop(struct mqttrelay *relay)
+{
+    if (!relay->loop)
+        return;
+    watch(relay, &relay->broker, 0, on_broker);
+    watch(relay, &relay->library, 0, on_library);
+    timer_stop(&relay->timer);
+    relay->loop = NULL;
+}
+
+void mqttrelay_free(struct mqttrelay *relay)
+{
+    struct pollfd writable;
+    if (!relay)
+        return;
+    mqttrelay_stop(relay);
+    while (read_library(relay))
+        continue;
+    writable = (struct pollfd){.fd = relay->broker.fd, .events = POLLOUT};
+    for (int tries = 0; tries < LAST_TRIES && has_output(relay); tries++) {
+        (void)poll(&writable, 1, LAST_TRY_MS);
+        send_out(relay);
+    }
+    close(relay->broker.fd);
+    close(relay->library.fd);
+    buf_clear(&relay->from_library);
+    buf_clear(&relay->to_broker);
+    buf_clear(&relay->behind);
+    free(relay);
+}
+
+/* ---- Publishing */
+
+void mqttrelay_expect_subscription(struct mqttrelay *relay)
+{
+    relay->subscriptions++;
+}
+
+bool mqttrelay_publish(struct mqttrelay *relay, const struct packet_publish *publish)
+{
+    if (relay->broker.shut)
+        return true; /* like what was on its way when the connection ended */
+    struct buf *out = relay->subscriptions > 0 ? &relay->behind : &relay->to_broker;
+    if (!packet_append_publish(out, publish)) {
+        out->failed = false;
+        return false;
+    }
+    relay->awaited++;
+    return true;
+}
+
+void mqttrelay_flush(struct mqttrelay *relay)
+{
+    if (has_output(relay))
+        send_out(relay);
+    watch_all(relay);
+}
+
+void mqttrelay_hurry(struct mqttrelay *relay, bool hurry)
+{
+    bool lazy = !hurry && relay->awaited > 0;
+    set_lazy(relay, lazy);
+    if (lazy)
+        timer_set(&relay->timer, loop_now(relay->loop) + LAZY_MS);
+    else
+        timer_stop(&relay->timer);
+}
+
+void mqttrelay_look(struct mqttrelay *relay)
+{
+    if (relay->awaited == 0)
+        return;
+    read_broker(relay);
+    watch_all(relay);
+}

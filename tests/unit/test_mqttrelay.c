@@ -1,0 +1,428 @@
+/* bridge/io/mqttrelay.c on a real connection, with this file as the library and as the broker. */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "loop_fixture.h"
+#include "mqttrelay.h"
+
+struct ack {
+    unsigned identifier, reason_code;
+};
+
+struct test {
+    struct fixture fixture;
+    struct mqttrelay *relay;
+    int library, broker; /* the ends that belong to the two */
+    struct ack acks[64];
+    size_t ack_count, wanted;
+};
+
+static void on_ack(void *ctx, uint16_t identifier, uint8_t reason_code, int64_t at_ms)
+{
+    struct test *test = ctx;
+    assert_true(at_ms > 0);
+    assert_true(test->ack_count < 64);
+    test->acks[test->ack_count++] = (struct ack){identifier, reason_code};
+}
+
+static void connect_both(struct test *test)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, length), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &length), 0);
+    test->library = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(test->library, (struct sockaddr *)&address, length), 0);
+    assert_int_equal(fcntl(test->library, F_SETFL, O_NONBLOCK), 0);
+    test->broker = accept(listener, NULL, NULL);
+    assert_true(test->broker >= 0);
+    assert_int_equal(fcntl(test->broker, F_SETFL, O_NONBLOCK), 0);
+    close(listener);
+}
+
+static int setup(void **state)
+{
+    struct test *test = calloc(1, sizeof *test);
+    fixture_open(&test->fixture);
+    connect_both(test);
+    test->relay = mqttrelay_new(test->library);
+    assert_non_null(test->relay);
+    assert_true(mqttrelay_start(
+        test->relay, test->fixture.loop, &(struct mqttrelay_handler){test, on_ack}));
+    *state = test;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct test *test = *state;
+    close(test->library);
+    mqttrelay_free(test->relay);
+    close(test->broker);
+    fixture_close(&test->fixture);
+    free(test);
+    return 0;
+}
+
+/* ---- What each side sees */
+
+struct arrival {
+    int fd;
+    char *data;
+    size_t got, wanted;
+};
+
+static bool has_arrived(void *ctx)
+{
+    struct arrival *arrival = ctx;
+    while (arrival->got < arrival->wanted) {
+        ssize_t got =
+            read(arrival->fd, arrival->data + arrival->got, arrival->wanted - arrival->got);
+        if (got <= 0)
+            return false;
+        arrival->got += (size_t)got;
+    }
+    return true;
+}
+
+/* The loop runs until so many bytes have come, and no others are there. */
+static void assert_arrives(struct test *test, int fd, const void *bytes, size_t size)
+{
+    struct arrival arrival = {.fd = fd, .data = calloc(1, size + 1), .wanted = size};
+    char more;
+    fixture_run(&test->fixture, has_arrived, &arrival);
+    assert_memory_equal(arrival.data, bytes, size);
+    assert_int_equal(read(fd, &more, 1), -1);
+    assert_int_equal(errno, EAGAIN);
+    free(arrival.data);
+}
+
+static bool has_ended(void *ctx)
+{
+    char byte;
+    return read(*(const int *)ctx, &byte, 1) == 0;
+}
+
+static bool has_acks(void *ctx)
+{
+    const struct test *test = ctx;
+    return test->ack_count >= test->wanted;
+}
+
+static void assert_acks(struct test *test, size_t count)
+{
+    test->wanted = count;
+    fixture_run(&test->fixture, has_acks, test);
+    assert_int_equal(test->ack_count, count);
+}
+
+static void say(int fd, const void *bytes, size_t size)
+{
+    assert_int_equal(write(fd, bytes, size), (ssize_t)size);
+}
+
+#define SAY(fd, text)           say(fd, text, sizeof(text) - 1)
+#define ARRIVES(test, fd, text) assert_arrives(test, fd, text, sizeof(text) - 1)
+
+/* A publication of `size` bytes of payload, all of one letter. */
+static void publish(struct test *test, unsigned number, size_t size)
+{
+    char *payload = calloc(1, size + 1);
+    memset(payload, 'a' + (int)(number % 26), size);
+    const struct packet_publish publication = {
+        .topic = "t",
+        .topic_length = 1,
+        .payload = payload,
+        .payload_length = size,
+        .identifier = (uint16_t)(PACKET_FIRST_IDENTIFIER + number),
+    };
+    assert_true(mqttrelay_publish(test->relay, &publication));
+    free(payload);
+}
+
+/* ---- The tests */
+
+static void test_relay_passes_everything_on(void **state)
+{
+    struct test *test = *state;
+    SAY(test->library, "\xc0\x00");
+    ARRIVES(test, test->broker, "\xc0\x00");
+    SAY(test->broker, "\xd0\x00\x40\x02\x00\x01\x31\x05\x00\x01tno");
+    ARRIVES(test, test->library, "\xd0\x00\x40\x02\x00\x01\x31\x05\x00\x01tno");
+    assert_int_equal(test->ack_count, 0);
+}
+
+static void test_relay_publishes_and_takes_the_acknowledgements(void **state)
+{
+    struct test *test = *state;
+    publish(test, 0, 2);
+    publish(test, 1, 1);
+    mqttrelay_flush(test->relay);
+    ARRIVES(test, test->broker,
+        "\x32\x07\x00\x01t\x80\x00"
+        "aa\x32\x06\x00\x01t\x80\x01"
+        "b");
+    SAY(test->broker, "\x40\x02\x80\x01\x40\x03\x80");
+    assert_acks(test, 1);
+    SAY(test->broker, "\x00\x87\xd0\x00");
+    assert_acks(test, 2);
+    ARRIVES(test, test->library, "\xd0\x00");
+    assert_int_equal(test->acks[0].identifier, 0x8001);
+    assert_int_equal(test->acks[0].reason_code, 0);
+    assert_int_equal(test->acks[1].identifier, 0x8000);
+    assert_int_equal(test->acks[1].reason_code, 0x87);
+}
+
+/* The library writes the end of its packet later: a publication waits its turn, behind or before.
+ */
+static void test_relay_keeps_packets_whole(void **state)
+{
+    struct test *test = *state;
+    SAY(test->library, "\xc0\x00\x82\x03\x00");
+    ARRIVES(test, test->broker, "\xc0\x00");
+    publish(test, 0, 1);
+    mqttrelay_flush(test->relay);
+    ARRIVES(test, test->broker,
+        "\x32\x06\x00\x01t\x80\x00"
+        "a");
+    SAY(test->library, "\x01\x00\xe0\x00");
+    ARRIVES(test, test->broker, "\x82\x03\x00\x01\x00\xe0\x00");
+}
+
+/* As they were asked for, though the library's threads take their time. */
+static void test_relay_lets_no_publication_overtake_a_subscription(void **state)
+{
+    struct test *test = *state;
+    publish(test, 0, 1);
+    mqttrelay_expect_subscription(test->relay);
+    mqttrelay_expect_subscription(test->relay);
+    publish(test, 1, 1);
+    mqttrelay_flush(test->relay);
+    ARRIVES(test, test->broker,
+        "\x32\x06\x00\x01t\x80\x00"
+        "a");
+    SAY(test->library, "\x82\x03\x00\x01\x00\xc0\x00");
+    ARRIVES(test, test->broker, "\x82\x03\x00\x01\x00\xc0\x00");
+    publish(test, 2, 1);
+    mqttrelay_flush(test->relay);
+    SAY(test->library, "\xa2\x03\x00\x02\x00");
+    ARRIVES(test, test->broker,
+        "\xa2\x03\x00\x02\x00\x32\x06\x00\x01t\x80\x01"
+        "b\x32\x06\x00\x01t\x80\x02"
+        "c");
+}
+
+/* The broker takes nothing for a while: what has been published arrives in order, and whole. */
+static void test_relay_waits_for_the_broker(void **state)
+{
+    enum { COUNT = 40, SIZE = 200000 };
+    struct test *test = *state;
+    struct arrival arrival = {.fd = test->broker, .wanted = COUNT * (size_t)(SIZE + 9) + 2};
+    char *at;
+    for (unsigned i = 0; i < COUNT; i++) {
+        publish(test, i, SIZE);
+        mqttrelay_flush(test->relay);
+    }
+    SAY(test->library, "\xc0\x00");
+    arrival.data = at = malloc(arrival.wanted);
+    fixture_run(&test->fixture, has_arrived, &arrival);
+    for (unsigned i = 0; i < COUNT; i++, at += SIZE + 9) {
+        assert_memory_equal(at, "\x32\xc5\x9a\x0c\x00\x01t\x80", 8);
+        assert_int_equal((unsigned char)at[8], i);
+        for (size_t k = 9; k < SIZE + 9; k++)
+            assert_int_equal(at[k], 'a' + i % 26);
+    }
+    assert_memory_equal(at, "\xc0\x00", 2);
+    free(arrival.data);
+}
+
+/* A library that reads nothing holds the broker back, and no acknowledgement that has come before.
+ */
+static void test_relay_waits_for_the_library(void **state)
+{
+    enum { MOST = 64 * 1024 * 1024 };
+    static const char packet[64] = "\x31\x3e\x00\x01t";
+    struct test *test = *state;
+    struct arrival arrival = {.fd = test->library};
+    publish(test, 0, 1);
+    mqttrelay_flush(test->relay);
+    ARRIVES(test, test->broker,
+        "\x32\x06\x00\x01t\x80\x00"
+        "a");
+    SAY(test->broker, "\x40\x02\x80\x00");
+    for (bool full = false; !full; assert_acks(test, 1)) {
+        ssize_t sent = 0;
+        for (full = true; arrival.wanted < MOST && sent >= 0; full = full && sent < 0) {
+            size_t at = arrival.wanted % sizeof packet;
+            sent = write(test->broker, packet + at, sizeof packet - at);
+            arrival.wanted += sent > 0 ? (size_t)sent : 0;
+        }
+    }
+    assert_true(arrival.wanted < MOST);
+    arrival.data = malloc(arrival.wanted);
+    fixture_run(&test->fixture, has_arrived, &arrival);
+    for (size_t i = 0; i < arrival.wanted; i++)
+        assert_int_equal(arrival.data[i], packet[i % sizeof packet]);
+    free(arrival.data);
+}
+
+static void test_relay_tells_the_library_that_the_broker_has_gone(void **state)
+{
+    struct test *test = *state;
+    SAY(test->broker, "\xe0\x02\x8b\x00\x40\x02\x80\x00");
+    shutdown(test->broker, SHUT_WR);
+    ARRIVES(test, test->library, "\xe0\x02\x8b\x00");
+    fixture_run(&test->fixture, has_ended, &test->library);
+    assert_int_equal(test->ack_count, 1);
+}
+
+/* The last words of a broker that has closed are heard, whatever is sent to it meanwhile. */
+static void test_relay_hears_the_last_words(void **state)
+{
+    struct test *test = *state;
+    SAY(test->broker, "\xe0\x02\x95\x00");
+    close(test->broker);
+    for (unsigned i = 0; i < 4; i++) {
+        publish(test, i, 100);
+        mqttrelay_flush(test->relay);
+    }
+    test->broker = open("/dev/null", O_RDWR);
+    struct arrival arrival = {.fd = test->library, .data = (char[4]){0}, .wanted = 4};
+    fixture_run(&test->fixture, has_arrived, &arrival);
+    assert_memory_equal(arrival.data, "\xe0\x02\x95\x00", 4);
+    fixture_run(&test->fixture, has_ended, &test->library);
+}
+
+static void test_relay_survives_a_reset(void **state)
+{
+    struct test *test = *state;
+    struct linger reset = {.l_onoff = 1};
+    assert_int_equal(setsockopt(test->broker, SOL_SOCKET, SO_LINGER, &reset, sizeof reset), 0);
+    close(test->broker);
+    test->broker = open("/dev/null", O_RDWR);
+    fixture_run(&test->fixture, has_ended, &test->library);
+    publish(test, 0, 100);
+    mqttrelay_flush(test->relay);
+}
+
+static void test_relay_tells_the_broker_that_the_library_has_gone(void **state)
+{
+    struct test *test = *state;
+    SAY(test->library, "\xe0\x00");
+    shutdown(test->library, SHUT_RDWR);
+    struct arrival arrival = {.fd = test->broker, .data = (char[2]){0}, .wanted = 2};
+    fixture_run(&test->fixture, has_arrived, &arrival);
+    assert_memory_equal(arrival.data, "\xe0\x00", 2);
+    fixture_run(&test->fixture, has_ended, &test->broker);
+}
+
+static void test_relay_sends_a_last_word_when_it_is_freed(void **state)
+{
+    struct test *test = *state;
+    char data[16];
+    SAY(test->library, "\xc0\x00\xe0\x00");
+    close(test->library);
+    mqttrelay_free(test->relay);
+    test->relay = NULL;
+    test->library = open("/dev/null", O_RDWR);
+    assert_int_equal(read(test->broker, data, sizeof data), 4);
+    assert_memory_equal(data, "\xc0\x00\xe0\x00", 4);
+    assert_int_equal(read(test->broker, data, sizeof data), 0);
+}
+
+static void test_relay_is_silent_once_it_is_stopped(void **state)
+{
+    struct test *test = *state;
+    mqttrelay_stop(test->relay);
+    SAY(test->broker, "\x40\x02\x80\x00\xd0\x00");
+    SAY(test->library, "\xc0\x00");
+    struct pollfd ready = {.fd = test->broker, .events = POLLIN};
+    struct timer *limit = &test->fixture.limit;
+    struct error error;
+    timer_set(limit, loop_now(test->fixture.loop) + 50);
+    test->fixture.is_done = NULL;
+    assert_true(loop_run(test->fixture.loop, &error));
+    assert_int_equal(poll(&ready, 1, 0), 0);
+    assert_int_equal(test->ack_count, 0);
+}
+
+/* A few bytes do not wake the loop; they are taken by a look, or after a moment. */
+static void test_relay_lets_acknowledgements_lie(void **state)
+{
+    struct test *test = *state;
+    publish(test, 0, 1);
+    publish(test, 1, 1);
+    mqttrelay_flush(test->relay);
+    mqttrelay_hurry(test->relay, false);
+    SAY(test->broker, "\x40\x02\x80\x00");
+    assert_acks(test, 1); /* by the relay's timer: nothing else wakes the loop */
+    mqttrelay_hurry(test->relay, false);
+    SAY(test->broker, "\x40\x02\x80\x01");
+    for (int tries = 0; test->ack_count < 2 && tries < 10000; tries++)
+        mqttrelay_look(test->relay);
+    assert_int_equal(test->ack_count, 2);
+    /* Nothing is awaited: a PINGRESP comes through at once. */
+    mqttrelay_hurry(test->relay, false);
+    SAY(test->broker, "\xd0\x00");
+    ARRIVES(test, test->library, "\xd0\x00");
+}
+
+static void test_relay_needs_descriptors(void **state)
+{
+    struct rlimit before, none;
+    int fds[2];
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    /* None more; one; two. */
+    for (int room = 0; room < 3; room++) {
+        none.rlim_cur = (rlim_t)fds[1] + 1 + (rlim_t)room;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+        assert_null(mqttrelay_new(fds[0]));
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    SAY(fds[1], "x");
+    char byte;
+    assert_int_equal(read(fds[0], &byte, 1), 1);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_relay_passes_everything_on),
+        TEST(test_relay_publishes_and_takes_the_acknowledgements),
+        TEST(test_relay_keeps_packets_whole),
+        TEST(test_relay_lets_no_publication_overtake_a_subscription),
+        TEST(test_relay_waits_for_the_broker),
+        TEST(test_relay_waits_for_the_library),
+        TEST(test_relay_tells_the_library_that_the_broker_has_gone),
+        TEST(test_relay_hears_the_last_words),
+        TEST(test_relay_survives_a_reset),
+        TEST(test_relay_tells_the_broker_that_the_library_has_gone),
+        TEST(test_relay_sends_a_last_word_when_it_is_freed),
+        TEST(test_relay_is_silent_once_it_is_stopped),
+        TEST(test_relay_lets_acknowledgements_lie),
+        cmocka_unit_test(test_relay_needs_descriptors),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
