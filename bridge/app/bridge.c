@@ -180,6 +180,7 @@ static void on_inbox(void *ctx, const struct inbox_event *event)
 static void before_sleep(void *ctx)
 {
     struct bridge *bridge = ctx;
+    publisher_collect(bridge->publisher);
     if (bridge->phase != PHASE_RUNNING)
         advance_stop(bridge);
     publisher_pump(bridge->publisher);

@@ -558,12 +558,16 @@ void publisher_catch_up(struct publisher *publisher)
     fill_window(publisher);
 }
 
+void publisher_collect(struct publisher *publisher)
+{
+    if (publisher->patient && is_connected(publisher))
+        mqtt_look(publisher->mqtt);
+}
+
 void publisher_pump(struct publisher *publisher)
 {
     if (!is_connected(publisher))
         return;
-    if (publisher->patient)
-        mqtt_look(publisher->mqtt);
     fill_window(publisher);
     /* While all that there is has been sent, nothing follows from most acknowledgements. */
     bool waits = outbox_count(publisher->outbox) > outbox_in_flight(publisher->outbox) ||

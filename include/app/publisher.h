@@ -78,6 +78,9 @@ void publisher_hurry(struct publisher *publisher);
 /* Queues `offline` behind everything else. */
 void publisher_say_offline(struct publisher *publisher);
 
+/* Takes acknowledgements that have not woken the loop; in each pass, before anybody asks what is
+ * still on its way. */
+void publisher_collect(struct publisher *publisher);
 /* Sends what the window allows; each pass of the loop. */
 void publisher_pump(struct publisher *publisher);
 /* In the middle of a pass that takes long: looks for acknowledgements, and sends what they allow.
