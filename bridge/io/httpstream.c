@@ -23,6 +23,8 @@ enum {
     /* About a dozen events. libcurl goes on for as long as there is something to read, 400 of them
      * after a pause, and the broker would wait for more. */
     STREAM_BREATH_BYTES = 4096,
+    /* Half a millisecond of events: then everything else has a pass of the loop, commands too. */
+    STREAM_TURN_BYTES = 32768,
     STREAM_KEEPALIVE_IDLE_S = 30,
     STREAM_KEEPALIVE_INTERVAL_S = 10,
 };
@@ -35,6 +37,7 @@ struct httpstream {
     struct buf body;       /* of a refused answer */
     int64_t last_byte_ms;
     size_t in_one_breath; /* bytes since loop_breathe */
+    size_t in_one_turn;   /* bytes since libcurl was last told to go on */
     bool refused;
     bool paused;    /* asked for */
     bool held_back; /* libcurl holds bytes that the write callback did not take */
@@ -92,12 +95,15 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *ctx)
         return 0;
     if (stream->refused)
         return keep_body(stream, bytes, length);
-    if (stream->paused) {
+    if (stream->in_one_turn >= STREAM_TURN_BYTES && !stream->paused)
+        timer_set(&stream->resume, loop_now(stream->transport.loop));
+    if (stream->in_one_turn >= STREAM_TURN_BYTES || stream->paused) {
         stream->held_back = true;
         return CURL_WRITEFUNC_PAUSE;
     }
     stream->last_byte_ms = loop_now(stream->transport.loop);
     stream->handler.on_bytes(stream->handler.ctx, bytes, length);
+    stream->in_one_turn += length;
     stream->in_one_breath += length;
     if (stream->in_one_breath >= STREAM_BREATH_BYTES) {
         stream->in_one_breath = 0;
@@ -176,6 +182,7 @@ static void on_resume(void *ctx)
     if (stream->paused || !stream->held_back)
         return;
     stream->held_back = false;
+    stream->in_one_turn = 0;
     code = curl_easy_pause(stream->transport.easy, CURLPAUSE_CONT);
     if (code != CURLE_OK)
         on_finished(stream, (int)code);
