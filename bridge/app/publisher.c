@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "buf.h"
+#include "convicts.h"
 #include "counters.h"
 #include "limit.h"
 #include "loop.h"
@@ -33,8 +34,6 @@
 #define LOSSES_CAREFUL   2
 #define LOSSES_CONVICTED 3
 #define LOSSES_UNPROVEN  12
-/* Given up before, and come again: every job's state is, after each reconnect. */
-#define CONVICTED_KEPT 32
 
 #define REPAIR_INTERVAL_MS 1000
 
@@ -81,9 +80,8 @@ struct publisher {
     bool hurried;
     bool patient; /* acknowledgements may lie */
     bool stopping;
-    int64_t acknowledged_ms;            /* the last time */
-    uint64_t convicted[CONVICTED_KEPT]; /* fingerprints, a ring */
-    size_t convicted_count;             /* ever */
+    int64_t acknowledged_ms; /* the last time */
+    struct convicts convicts;
     struct pressure_gauge gauge;
     struct timer pressure; /* looks again while the stream is held back */
     struct log_limit refused_limit, repair_limit, key_limit;
@@ -440,28 +438,6 @@ static void drop_next(
     finish(publisher, sequence);
 }
 
-/* FNV-1a, of topic and payload. */
-static uint64_t fingerprint(const struct outbox_entry *entry)
-{
-    uint64_t hash = 14695981039346656037u;
-    for (const char *byte = entry->topic; *byte != '\0'; byte++)
-        hash = (hash ^ (unsigned char)*byte) * 1099511628211u;
-    for (size_t i = 0; i < entry->payload_length; i++)
-        hash = (hash ^ (unsigned char)entry->payload[i]) * 1099511628211u;
-    return hash;
-}
-
-static bool was_convicted(const struct publisher *publisher, const struct outbox_entry *entry)
-{
-    size_t kept =
-        publisher->convicted_count < CONVICTED_KEPT ? publisher->convicted_count : CONVICTED_KEPT;
-    uint64_t hash = kept > 0 ? fingerprint(entry) : 0;
-    for (size_t i = 0; i < kept; i++)
-        if (publisher->convicted[i] == hash)
-            return true;
-    return false;
-}
-
 static bool is_impossible(struct publisher *publisher, const struct outbox_entry *entry)
 {
     size_t size =
@@ -472,13 +448,13 @@ static bool is_impossible(struct publisher *publisher, const struct outbox_entry
         return true;
     }
     if (entry->losses >= (publisher->proven ? LOSSES_CONVICTED : LOSSES_UNPROVEN)) {
-        publisher->convicted[publisher->convicted_count++ % CONVICTED_KEPT] = fingerprint(entry);
+        convicts_add(&publisher->convicts, entry);
         drop_next(publisher, COUNTERS_REFUSED_POISON,
             "the broker ended the connection each time it was sent, or never answered");
         clear_suspect(publisher);
         return true;
     }
-    if (was_convicted(publisher, entry)) {
+    if (convicts_has(&publisher->convicts, entry)) {
         drop_next(publisher, COUNTERS_REFUSED_POISON,
             "the broker ended the connection each time it was sent before");
         return true;

@@ -62,8 +62,7 @@ struct loop {
     struct deferred *later;
     size_t later_count, later_capacity;
     int64_t now_ms;
-    unsigned unexplained; /* polls in a row that something else has ended */
-    bool transfers_left;  /* finished transfers wait for the next pass */
+    bool transfers_left; /* finished transfers wait for the next pass */
     bool stopping;
 };
 

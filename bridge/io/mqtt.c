@@ -20,6 +20,7 @@
 #include "mem.h"
 #include "mqttconnect.h"
 #include "mqttlink.h"
+#include "mqttmessage.h"
 #include "mqttprobe.h"
 #include "mqttrelay.h"
 #include "wire.h"
@@ -36,8 +37,7 @@ enum {
     /* mosquitto's default for max_inflight_messages, which MQTT 3.1.1 cannot announce. Version
      * 2.0.11 acknowledges what is beyond it at QoS 2, and loses it. */
     QOS2_WINDOW = 20,
-    PACKET_OVERHEAD = 64,    /* most bytes of a PUBLISH besides topic, payload, correlation data */
-    PACKET_MOST = 268435455, /* MQTT 5, section 2.1.4 */
+    PACKET_OVERHEAD = 64, /* most bytes of a PUBLISH besides topic, payload, correlation data */
 };
 
 struct mqtt {
@@ -280,8 +280,9 @@ unsigned mqtt_window_free(const struct mqtt *mqtt)
 static bool fits(const struct mqtt *mqtt, const struct mqtt_publication *publication,
     size_t topic_length, struct error *error)
 {
-    size_t most = mqtt->limits.maximum_packet_size < PACKET_MOST ? mqtt->limits.maximum_packet_size
-                                                                 : PACKET_MOST;
+    size_t most = mqtt->limits.maximum_packet_size < PACKET_REMAINING_MOST
+                      ? mqtt->limits.maximum_packet_size
+                      : PACKET_REMAINING_MOST;
     size_t size = PACKET_OVERHEAD + topic_length + publication->correlation_length;
 
     if (size <= most && publication->payload_length <= most - size)
@@ -527,34 +528,11 @@ static void on_answer(struct mqtt *mqtt, const struct inbox_event *event)
     take_answer(mqtt, event->pointer, event->number, event->code, event->at_ms);
 }
 
-/* Gives borrowed views of what paho holds. mqtt is not touched after the handler's call. */
+/* mqtt is not touched after the handler's call. */
 static void on_message(struct mqtt *mqtt, const struct inbox_event *event)
 {
-    MQTTAsync_message *incoming = event->pointer;
-    MQTTProperty *response =
-        MQTTProperties_getProperty(&incoming->properties, MQTTPROPERTY_CODE_RESPONSE_TOPIC);
-    MQTTProperty *correlation =
-        MQTTProperties_getProperty(&incoming->properties, MQTTPROPERTY_CODE_CORRELATION_DATA);
-    MQTTProperty *expiry = MQTTProperties_getProperty(
-        &incoming->properties, MQTTPROPERTY_CODE_MESSAGE_EXPIRY_INTERVAL);
-    struct mqtt_message message = {
-        .topic = event->pointer2,
-        .topic_length = event->number,
-        .payload = incoming->payload != NULL ? incoming->payload : "",
-        .payload_length = (size_t)incoming->payloadlen,
-        .retained = incoming->retained != 0,
-        .duplicate = incoming->dup != 0,
-        .expiry_s = expiry != NULL ? expiry->value.integer4 : UINT32_MAX,
-    };
+    const struct mqtt_message message = mqttmessage_view(event);
 
-    if (response != NULL) {
-        message.response_topic = response->value.data.data;
-        message.response_topic_length = (size_t)response->value.data.len;
-    }
-    if (correlation != NULL) {
-        message.correlation_data = correlation->value.data.data;
-        message.correlation_length = (size_t)correlation->value.data.len;
-    }
     say_refused(mqtt);
     mqtt->handler.on_message(mqtt->handler.ctx, &message);
 }

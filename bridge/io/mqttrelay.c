@@ -43,9 +43,8 @@ enum {
 struct end {
     int fd;
     short events; /* what the loop watches for */
-    bool in_loop;
-    bool ended; /* nothing more comes from it */
-    bool shut;  /* nothing more goes to it */
+    bool ended;   /* nothing more comes from it */
+    bool shut;    /* nothing more goes to it */
 };
 
 struct mqttrelay {
