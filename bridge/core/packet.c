@@ -10,7 +10,7 @@ enum {
     TYPE_SUBSCRIBE = 8,
     TYPE_UNSUBSCRIBE = 10,
     FLAG_RETAIN = 1,
-    FLAG_QOS1 = 2,
+    QOS_SHIFT = 1,
     /* Section 2.2.2.2. */
     PROPERTY_PAYLOAD_FORMAT = 1,
     PROPERTY_CONTENT_TYPE = 3,
@@ -87,7 +87,8 @@ static unsigned char *put_properties(unsigned char *at, const struct packet_publ
 bool packet_append_publish(struct buf *out, const struct packet_publish *publish)
 {
     assert(publish->topic_length <= UINT16_MAX && publish->correlation_length <= UINT16_MAX);
-    size_t remaining = 2 + publish->topic_length + IDENTIFIER_BYTES;
+    assert(publish->qos == 0 || publish->qos == 1);
+    size_t remaining = 2 + publish->topic_length + (publish->qos > 0 ? IDENTIFIER_BYTES : 0);
     if (publish->version5)
         remaining += variable_size(properties_size(publish)) + properties_size(publish);
     if (publish->payload_length > PACKET_REMAINING_MOST - remaining)
@@ -97,11 +98,12 @@ bool packet_append_publish(struct buf *out, const struct packet_publish *publish
     unsigned char *begin = (unsigned char *)buf_extend(out, size);
     if (!begin)
         return false;
-    unsigned char *at =
-        put_byte(begin, TYPE_PUBLISH << 4 | FLAG_QOS1 | (publish->retain ? FLAG_RETAIN : 0));
+    unsigned char *at = put_byte(begin, TYPE_PUBLISH << 4 | (unsigned)publish->qos << QOS_SHIFT |
+                                            (publish->retain ? FLAG_RETAIN : 0));
     at = put_variable(at, remaining);
     at = put_binary(at, publish->topic, publish->topic_length);
-    at = put_two(at, publish->identifier);
+    if (publish->qos > 0)
+        at = put_two(at, publish->identifier);
     if (publish->version5)
         at = put_properties(at, publish);
     at = put_bytes(at, publish->payload, publish->payload_length);

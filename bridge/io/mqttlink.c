@@ -461,16 +461,17 @@ static MQTTAsync_responseOptions publish_response(struct mqttflight *flight)
     return response;
 }
 
-static int relay(struct mqttlink *link, const struct mqtt_publication *publication, bool retain,
-    struct mqttflight *flight)
+static int relay(struct mqttlink *link, const struct mqtt_publication *publication,
+    const MQTTAsync_message *message, struct mqttflight *flight)
 {
     const struct packet_publish publish = {
         .topic = publication->topic,
         .topic_length = strlen(publication->topic),
         .payload = publication->payload,
         .payload_length = publication->payload_length,
+        .qos = message->qos,
         .identifier = (uint16_t)(PACKET_FIRST_IDENTIFIER + (flight - link->flights)),
-        .retain = retain,
+        .retain = message->retained != 0,
         .version5 = link->version5,
         .json = publication->json,
         .correlation_data = publication->correlation_data,
@@ -521,8 +522,8 @@ int mqttlink_send(struct mqttlink *link, const struct mqtt_limits *limits,
     /* More than the broker allows would end the connection. */
     message.qos = publication->qos < limits->maximum_qos ? publication->qos : limits->maximum_qos;
     message.retained = publication->retain && limits->retain_available;
-    if (link->relay != NULL && message.qos == 1)
-        return relay(link, publication, message.retained, flight);
+    if (link->relay != NULL && message.qos < 2)
+        return relay(link, publication, &message, flight);
     response = publish_response(flight);
     if (link->version5)
         return send_with_properties(link, publication, &message, &response);

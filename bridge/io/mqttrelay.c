@@ -53,6 +53,7 @@ struct mqttrelay {
     struct end broker, library;
     struct packet_reader reader;
     unsigned awaited;   /* acknowledgements */
+    struct buf unacked; /* with QoS 0: what on_ack is still to be told, as uint16_t */
     bool lazy;          /* SO_RCVLOWAT is LAZY_BYTES */
     struct timer timer; /* acknowledgements have lain long enough */
     /* From the broker: first what is for the library, then what was not looked at. */
@@ -87,6 +88,7 @@ struct mqttrelay *mqttrelay_new(int fd)
     struct mqttrelay *relay = xcalloc(1, sizeof *relay);
     relay->broker.fd = broker;
     relay->library.fd = pair[0];
+    buf_init(&relay->unacked, SIZE_MAX);
     buf_init(&relay->from_library, LIMIT_OUTBOX_BYTES);
     buf_init(&relay->to_broker, SIZE_MAX);
     buf_init(&relay->behind, SIZE_MAX);
@@ -154,6 +156,7 @@ static void give_up(struct mqttrelay *relay)
     relay->broker.shut = true;
     (void)shutdown(relay->broker.fd, SHUT_RDWR);
     buf_clear(&relay->to_broker);
+    buf_clear(&relay->unacked);
     relay->sent = 0;
 }
 
@@ -295,6 +298,31 @@ static void read_broker(struct mqttrelay *relay)
         to_library(relay);
 }
 
+/* ---- What has no acknowledgement */
+
+/* It is done with once the broker's connection has taken it. */
+static bool can_settle(const struct mqttrelay *relay)
+{
+    return relay->unacked.length > 0 && !has_output(relay) && relay->subscriptions == 0;
+}
+
+static void settle(struct mqttrelay *relay)
+{
+    struct buf done = relay->unacked;
+    int64_t now_ms;
+    if (!can_settle(relay) || !relay->loop)
+        return;
+    /* Whoever is told may publish more. */
+    buf_init(&relay->unacked, SIZE_MAX);
+    now_ms = clock_monotonic_ms();
+    for (size_t at = 0; at < done.length; at += sizeof(uint16_t)) {
+        uint16_t identifier;
+        memcpy(&identifier, done.data + at, sizeof identifier);
+        relay->handler.on_ack(relay->handler.ctx, identifier, 0, now_ms);
+    }
+    buf_clear(&done);
+}
+
 /* ---- On the loop */
 
 static void on_broker(void *ctx, short revents)
@@ -304,6 +332,7 @@ static void on_broker(void *ctx, short revents)
         read_broker(relay);
     if ((revents & POLLOUT) != 0)
         send_out(relay);
+    settle(relay);
     watch_all(relay);
 }
 
@@ -316,6 +345,7 @@ static void on_library(void *ctx, short revents)
     }
     if ((revents & ~POLLOUT) != 0)
         read_library(relay);
+    settle(relay);
     watch_all(relay);
 }
 
@@ -362,6 +392,7 @@ void mqttrelay_free(struct mqttrelay *relay)
     }
     close(relay->broker.fd);
     close(relay->library.fd);
+    buf_clear(&relay->unacked);
     buf_clear(&relay->from_library);
     buf_clear(&relay->to_broker);
     buf_clear(&relay->behind);
@@ -384,7 +415,10 @@ bool mqttrelay_publish(struct mqttrelay *relay, const struct packet_publish *pub
         out->failed = false;
         return false;
     }
-    relay->awaited++;
+    if (publish->qos > 0)
+        relay->awaited++;
+    else if (!buf_append(&relay->unacked, &publish->identifier, sizeof publish->identifier))
+        give_up(relay);
     return true;
 }
 
@@ -392,23 +426,32 @@ void mqttrelay_flush(struct mqttrelay *relay)
 {
     if (has_output(relay))
         send_out(relay);
+    if (can_settle(relay))
+        timer_set(&relay->timer, loop_now(relay->loop));
     watch_all(relay);
 }
 
 void mqttrelay_hurry(struct mqttrelay *relay, bool hurry)
 {
-    bool lazy = !hurry && relay->awaited > 0;
-    set_lazy(relay, lazy);
-    if (lazy)
+    set_lazy(relay, !hurry && relay->awaited > 0);
+    if (!hurry && mqttrelay_awaits(relay))
         timer_set(&relay->timer, loop_now(relay->loop) + LAZY_MS);
+    else if (can_settle(relay))
+        timer_set(&relay->timer, loop_now(relay->loop));
     else
         timer_stop(&relay->timer);
 }
 
 void mqttrelay_look(struct mqttrelay *relay)
 {
+    settle(relay);
     if (relay->awaited == 0)
         return;
     read_broker(relay);
     watch_all(relay);
+}
+
+bool mqttrelay_awaits(const struct mqttrelay *relay)
+{
+    return relay->awaited > 0 || relay->unacked.length > 0;
 }

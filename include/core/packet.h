@@ -8,10 +8,10 @@
 #include "buf.h"
 
 /*
- * The two MQTT packets that each event takes, as bytes: PUBLISH with QoS 1 (MQTT 3.1.1 and 5,
- * section 3.3) and its PUBACK (section 3.4). All others are the MQTT library's. On one connection
- * both it and the bridge number their packets, so each has half of the Packet Identifiers
- * (section 2.2.1). Pure: no I/O.
+ * The MQTT packets that each event takes, as bytes: PUBLISH with QoS 0 or 1 (MQTT 3.1.1 and 5,
+ * section 3.3) and the PUBACK of the latter (section 3.4). All others are the MQTT library's. On
+ * one connection both it and the bridge number their packets, so each has half of the Packet
+ * Identifiers (section 2.2.1). Pure: no I/O.
  */
 enum {
     PACKET_FIRST_IDENTIFIER = 0x8000, /* the bridge's are from here on */
@@ -24,7 +24,8 @@ struct packet_publish {
     size_t topic_length;
     const void *payload;
     size_t payload_length;
-    uint16_t identifier;
+    int qos;             /* 0 or 1 */
+    uint16_t identifier; /* not part of the packet with QoS 0 */
     bool retain;
     bool version5;                /* else MQTT 3.1.1, and what follows is left out */
     bool json;                    /* Content Type application/json, Payload Format Indicator 1 */

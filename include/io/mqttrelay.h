@@ -25,8 +25,8 @@ struct mqttrelay *mqttrelay_new(int fd);
  * again. NULL is allowed. */
 void mqttrelay_free(struct mqttrelay *relay);
 
-/* A PUBACK for a publication of the relay's; at_ms is monotonic. The call must not free the relay.
- */
+/* A PUBACK for a publication of the relay's, or with QoS 0 that the kernel has taken it, which
+ * counts as 0; at_ms is monotonic. The call must not free the relay. */
 struct mqttrelay_handler {
     void *ctx;
     void (*on_ack)(void *ctx, uint16_t identifier, uint8_t reason_code, int64_t at_ms);
@@ -53,5 +53,7 @@ void mqttrelay_flush(struct mqttrelay *relay);
 void mqttrelay_hurry(struct mqttrelay *relay, bool hurry);
 /* Takes what lies there. */
 void mqttrelay_look(struct mqttrelay *relay);
+/* Of a publication of the relay's on_ack has not been told yet. */
+bool mqttrelay_awaits(const struct mqttrelay *relay);
 
 #endif

@@ -65,6 +65,7 @@ static void check_writing(const uint8_t *bytes, size_t length, unsigned choice)
         .topic_length = length / 2,
         .payload = bytes,
         .payload_length = length,
+        .qos = (choice & 16) != 0,
         .identifier = (uint16_t)(PACKET_FIRST_IDENTIFIER + choice),
         .retain = (choice & 1) != 0,
         .version5 = (choice & 2) != 0,

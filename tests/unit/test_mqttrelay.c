@@ -28,6 +28,7 @@ struct test {
     int library, broker; /* the ends that belong to the two */
     struct ack acks[64];
     size_t ack_count, wanted;
+    int qos;
 };
 
 static void on_ack(void *ctx, uint16_t identifier, uint8_t reason_code, int64_t at_ms)
@@ -58,6 +59,7 @@ static void connect_both(struct test *test)
 static int setup(void **state)
 {
     struct test *test = calloc(1, sizeof *test);
+    test->qos = 1;
     fixture_open(&test->fixture);
     connect_both(test);
     test->relay = mqttrelay_new(test->library);
@@ -149,6 +151,7 @@ static void publish(struct test *test, unsigned number, size_t size)
         .topic_length = 1,
         .payload = payload,
         .payload_length = size,
+        .qos = test->qos,
         .identifier = (uint16_t)(PACKET_FIRST_IDENTIFIER + number),
     };
     assert_true(mqttrelay_publish(test->relay, &publication));
@@ -382,6 +385,75 @@ static void test_relay_lets_acknowledgements_lie(void **state)
     ARRIVES(test, test->library, "\xd0\x00");
 }
 
+/* With QoS 0 no acknowledgement comes: the publication has ended once the connection has it. */
+static void test_relay_ends_what_needs_no_acknowledgement(void **state)
+{
+    struct test *test = *state;
+    test->qos = 0;
+    publish(test, 0, 1);
+    publish(test, 1, 1);
+    mqttrelay_flush(test->relay);
+    assert_int_equal(test->ack_count, 0); /* never within the call */
+    assert_true(mqttrelay_awaits(test->relay));
+    assert_acks(test, 2);
+    assert_int_equal(test->acks[0].identifier, 0x8000);
+    assert_int_equal(test->acks[1].identifier, 0x8001);
+    assert_false(mqttrelay_awaits(test->relay));
+    ARRIVES(test, test->broker,
+        "\x30\x04\x00\x01t"
+        "a\x30\x04\x00\x01t"
+        "b");
+    publish(test, 2, 1);
+    mqttrelay_flush(test->relay);
+    mqttrelay_look(test->relay);
+    assert_int_equal(test->ack_count, 3);
+    publish(test, 3, 1);
+    mqttrelay_flush(test->relay);
+    mqttrelay_hurry(test->relay, false);
+    assert_acks(test, 4);
+}
+
+static void test_relay_ends_only_what_the_connection_has(void **state)
+{
+    enum { COUNT = 40, SIZE = 200000 };
+    struct test *test = *state;
+    struct arrival arrival = {.fd = test->broker, .wanted = COUNT * (size_t)(SIZE + 7)};
+    test->qos = 0;
+    for (unsigned i = 0; i < COUNT; i++) {
+        publish(test, i, SIZE);
+        mqttrelay_flush(test->relay);
+        mqttrelay_hurry(test->relay, true);
+        mqttrelay_look(test->relay);
+    }
+    assert_true(test->ack_count < COUNT); /* the kernel does not keep 8 MB */
+    arrival.data = malloc(arrival.wanted);
+    fixture_run(&test->fixture, has_arrived, &arrival);
+    free(arrival.data);
+    assert_acks(test, COUNT);
+    mqttrelay_expect_subscription(test->relay);
+    publish(test, 0, 1);
+    mqttrelay_flush(test->relay);
+    mqttrelay_look(test->relay);
+    assert_int_equal(test->ack_count, COUNT);
+    SAY(test->library, "\x82\x03\x00\x01\x00");
+    assert_acks(test, COUNT + 1);
+}
+
+static void test_relay_ends_nothing_that_was_lost(void **state)
+{
+    struct test *test = *state;
+    struct linger reset = {.l_onoff = 1};
+    test->qos = 0;
+    assert_int_equal(setsockopt(test->broker, SOL_SOCKET, SO_LINGER, &reset, sizeof reset), 0);
+    close(test->broker);
+    test->broker = open("/dev/null", O_RDWR);
+    publish(test, 0, 100);
+    mqttrelay_flush(test->relay);
+    mqttrelay_look(test->relay);
+    fixture_run(&test->fixture, has_ended, &test->library);
+    assert_int_equal(test->ack_count, 0);
+}
+
 static void test_relay_needs_descriptors(void **state)
 {
     struct rlimit before, none;
@@ -421,6 +493,9 @@ int main(void)
         TEST(test_relay_sends_a_last_word_when_it_is_freed),
         TEST(test_relay_is_silent_once_it_is_stopped),
         TEST(test_relay_lets_acknowledgements_lie),
+        TEST(test_relay_ends_what_needs_no_acknowledgement),
+        TEST(test_relay_ends_only_what_the_connection_has),
+        TEST(test_relay_ends_nothing_that_was_lost),
         cmocka_unit_test(test_relay_needs_descriptors),
     };
 

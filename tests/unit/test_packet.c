@@ -27,6 +27,7 @@ static struct packet_publish plain(void)
         .topic_length = 3,
         .payload = "{}",
         .payload_length = 2,
+        .qos = 1,
         .identifier = 0x8001};
 }
 
@@ -83,6 +84,24 @@ static void test_packet_writes_version_5(void **state)
         "\x32\x0d\x00\x03"
         "a/b\x80\x01\x03\x09\x00\x00{}",
         15);
+}
+
+/* MQTT 5, 2.2.1 and 3.3.2.2: such a packet has no Packet Identifier. */
+static void test_packet_writes_qos_0(void **state)
+{
+    struct packet_publish publish = plain();
+    (void)state;
+    publish.qos = 0;
+    assert_packet(&publish,
+        "\x30\x07\x00\x03"
+        "a/b{}",
+        9);
+    publish.version5 = true;
+    publish.retain = true;
+    assert_packet(&publish,
+        "\x31\x08\x00\x03"
+        "a/b\x00{}",
+        10);
 }
 
 /* Section 1.5.5, table 1-1: where another byte is needed. */
@@ -239,6 +258,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_packet_writes_version_3_1_1),
         cmocka_unit_test(test_packet_writes_version_5),
+        cmocka_unit_test(test_packet_writes_qos_0),
         cmocka_unit_test(test_packet_writes_lengths_of_any_size),
         cmocka_unit_test(test_packet_refuses_what_does_not_fit),
         cmocka_unit_test(test_packet_finds_its_acknowledgements),
