@@ -17,6 +17,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -33,6 +34,7 @@ enum {
     /* How epoll's events are told apart: below are the places of `descriptors`, from LOOP_TRANSFER
      * on libcurl's sockets. */
     LOOP_WAKE_UP = LOOP_DESCRIPTORS,
+    LOOP_NAP,
     LOOP_TRANSFER,
 };
 
@@ -55,6 +57,7 @@ struct loop {
     struct epoll_event ready[LOOP_READY];
     int ready_count;
     int wake_fd; /* an eventfd */
+    int nap_fd;  /* a timerfd, for what is shorter than the timers' milliseconds */
     struct inbox *inbox;
     struct loop_handler handler;
     struct timers timers;
@@ -146,7 +149,12 @@ static bool open_epoll(struct loop *loop, struct error *error)
     loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (loop->wake_fd < 0)
         return error_set(error, ERROR_RUN, "eventfd: %s", strerror(errno));
-    if (!watch(loop, EPOLL_CTL_ADD, loop->wake_fd, EPOLLIN, LOOP_WAKE_UP))
+    loop->nap_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (loop->nap_fd < 0)
+        return error_set(error, ERROR_RUN, "timerfd_create: %s", strerror(errno));
+    /* Edge-triggered, a nap that has ended need not be read. */
+    if (!watch(loop, EPOLL_CTL_ADD, loop->wake_fd, EPOLLIN, LOOP_WAKE_UP) ||
+        !watch(loop, EPOLL_CTL_ADD, loop->nap_fd, EPOLLIN | EPOLLET, LOOP_NAP))
         return error_set(error, ERROR_RUN, "epoll_ctl: %s", strerror(errno));
     return true;
 }
@@ -198,7 +206,7 @@ struct loop *loop_new(struct error *error)
 {
     struct loop *loop = xcalloc(1, sizeof *loop);
 
-    loop->wake_fd = loop->epoll_fd = -1;
+    loop->wake_fd = loop->nap_fd = loop->epoll_fd = -1;
     loop->transfers_due_ms = INT64_MAX;
     for (size_t i = 0; i < LOOP_DESCRIPTORS; i++)
         loop->descriptors[i].fd = -1;
@@ -243,6 +251,8 @@ void loop_free(struct loop *loop)
         curl_multi_cleanup(loop->multi);
     if (loop->wake_fd >= 0)
         close(loop->wake_fd);
+    if (loop->nap_fd >= 0)
+        close(loop->nap_fd);
     if (loop->descriptors[0].fd >= 0)
         close(loop->descriptors[0].fd);
     if (loop->epoll_fd >= 0)
@@ -348,6 +358,14 @@ void loop_breathe(struct loop *loop)
 {
     if (loop->handler.meanwhile != NULL)
         loop->handler.meanwhile(loop->handler.ctx);
+}
+
+void loop_nap(struct loop *loop, unsigned microseconds)
+{
+    const struct itimerspec once = {.it_value.tv_nsec = 1000L * microseconds};
+
+    assert(microseconds > 0 && microseconds < 1000000);
+    (void)timerfd_settime(loop->nap_fd, 0, &once, NULL);
 }
 
 static void run_finished(struct loop *loop)
@@ -491,7 +509,7 @@ static bool sleep_until_due(struct loop *loop, struct error *error)
 
         if (who == LOOP_WAKE_UP)
             take_wake_up(loop);
-        else if (who < LOOP_TRANSFER)
+        else if (who < LOOP_DESCRIPTORS)
             loop->descriptors[who].reported = (short)loop->ready[i].events;
     }
     return true;

@@ -349,6 +349,11 @@ void mqtt_look(const struct mqtt *mqtt)
         mqttrelay_look(mqtt->link->relay);
 }
 
+bool mqtt_can_look(const struct mqtt *mqtt)
+{
+    return mqtt->link->relay != NULL && mqttrelay_awaits(mqtt->link->relay);
+}
+
 void mqtt_want_acks(struct mqtt *mqtt, bool at_once)
 {
     if (mqtt->acks_at_once != at_once)

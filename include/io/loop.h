@@ -44,6 +44,9 @@ void loop_stop(struct loop *loop);
 /* For whoever is at work for longer than others can wait: has done what must not wait for the end
  * of the pass, by the handler's `meanwhile`. */
 void loop_breathe(struct loop *loop);
+/* The next sleep ends after that time, 1 to 999,999 microseconds, at the latest; what ends it
+ * before then leaves the nap as it is, and the loop may wake up once for nothing. */
+void loop_nap(struct loop *loop, unsigned microseconds);
 
 /* The pass's time, monotonic milliseconds: read once a pass. */
 int64_t loop_now(const struct loop *loop);

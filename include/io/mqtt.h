@@ -118,6 +118,8 @@ void mqtt_uncork(struct mqtt *mqtt);
 
 /* Takes acknowledgements that have come without waking the loop. */
 void mqtt_look(const struct mqtt *mqtt);
+/* Whether mqtt_look finds those of what is in flight; otherwise they come by the inbox alone. */
+bool mqtt_can_look(const struct mqtt *mqtt);
 
 /* Whether acknowledgements are wanted as soon as they come; that is so at first. Otherwise they
  * come with whatever the loop wakes up for next, which spares it half of its wake-ups at a low

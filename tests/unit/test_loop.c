@@ -382,6 +382,41 @@ static void test_loop_sleeps_while_nothing_is_due(void **state)
     fixture_close(&passes.fixture);
 }
 
+static void test_loop_wakes_up_from_a_nap_once(void **state)
+{
+    struct passes passes = {0};
+    struct timer end = {0};
+
+    (void)state;
+    fixture_open(&passes.fixture);
+    timer_init(&end, passes.fixture.loop, set_true, &passes.over);
+    timer_set(&end, loop_now(passes.fixture.loop) + 300);
+    loop_nap(passes.fixture.loop, 500);
+    fixture_run(&passes.fixture, count_pass, &passes);
+    assert_in_range(passes.count, 3, 7);
+    fixture_close(&passes.fixture);
+}
+
+static bool count_naps(void *ctx)
+{
+    struct passes *passes = ctx;
+
+    loop_nap(passes->fixture.loop, 100);
+    return ++passes->count == 50;
+}
+
+/* Nothing else ends these sleeps before the fixture's limit does. */
+static void test_loop_naps_again_and_again(void **state)
+{
+    struct passes passes = {0};
+
+    (void)state;
+    fixture_open(&passes.fixture);
+    fixture_run(&passes.fixture, count_naps, &passes);
+    assert_int_equal(passes.count, 50);
+    fixture_close(&passes.fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -394,6 +429,8 @@ int main(void)
         cmocka_unit_test(test_loop_takes_eight_descriptors_and_reuses_their_places),
         cmocka_unit_test(test_loop_frees_later_at_the_end_of_a_pass_or_of_the_loop),
         cmocka_unit_test(test_loop_sleeps_while_nothing_is_due),
+        cmocka_unit_test(test_loop_wakes_up_from_a_nap_once),
+        cmocka_unit_test(test_loop_naps_again_and_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
