@@ -20,9 +20,9 @@
 #define LOG_TAG "publisher"
 #include "log.h"
 
-/* Messages made up on demand wait in their jobs' records, not here: this many are enough to keep
- * the window full. */
-#define ROOM_TARGET 512
+/* Messages made up on demand wait in their jobs' records, not here: this many beside those that are
+ * under way are enough to keep the window full. */
+#define ROOM_TARGET 128
 /* Even when the stream alone keeps the outbox fuller than that, the others get a turn. */
 #define ROOM_AT_LEAST 4
 
@@ -146,6 +146,11 @@ static size_t count_of_news(const struct publisher *publisher)
     return outbox_count(publisher->outbox) - outbox_patient_count(publisher->outbox);
 }
 
+static size_t count_of_unsent(const struct publisher *publisher)
+{
+    return count_of_news(publisher) - outbox_in_flight(publisher->outbox);
+}
+
 static bool flows(const struct publisher *publisher)
 {
     int64_t now = loop_now(publisher->loop), oldest = outbox_oldest_ms(publisher->outbox);
@@ -166,16 +171,21 @@ static void report_pressure(enum pressure before, enum pressure now, size_t coun
 static void check_pressure(void *ctx)
 {
     struct publisher *publisher = ctx;
-    size_t count = count_of_news(publisher), bytes = outbox_bytes(publisher->outbox);
+    struct pressure_load load = {
+        .messages = count_of_news(publisher),
+        .bytes = outbox_bytes(publisher->outbox),
+        .unsent = count_of_unsent(publisher),
+        .flows = flows(publisher),
+    };
     enum pressure before = publisher->gauge.pressure;
-    enum pressure now = pressure_update(&publisher->gauge, count, bytes, flows(publisher));
+    enum pressure now = pressure_update(&publisher->gauge, &load);
     /* Nothing else may happen any more if the acknowledgements stay out. */
     if (now == PRESSURE_AHEAD && !timer_is_set(&publisher->pressure))
         timer_set(&publisher->pressure, loop_now(publisher->loop) + PRESSURE_FLOW_MS);
     if (now == before)
         return;
     publisher->options.counters->pauses += now == PRESSURE_FULL;
-    report_pressure(before, now, count, bytes);
+    report_pressure(before, now, load.messages, load.bytes);
     publisher->handler.on_pressure(publisher->handler.ctx, now);
 }
 
@@ -513,7 +523,7 @@ static bool send_next(struct publisher *publisher)
 
 static void ask_for_more(struct publisher *publisher)
 {
-    size_t count = count_of_news(publisher);
+    size_t count = count_of_unsent(publisher);
     size_t room = count < ROOM_TARGET ? ROOM_TARGET - count : ROOM_AT_LEAST;
     publisher->handler.on_room(publisher->handler.ctx, room);
 }

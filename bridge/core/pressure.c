@@ -3,8 +3,12 @@
 
 #include "limit.h"
 
-/* Enough to keep the broker busy for the moments until reading goes on. */
-#define AHEAD_MESSAGES 512
+/* Enough to keep the broker busy until reading goes on; few enough to be still in the processor's
+ * cache when they are sent. What is under way does not count: with a large window it would hold
+ * reading back until nothing is left to send, and a broker without TCP_NODELAY holds its
+ * acknowledgements back while nothing is sent. */
+#define AHEAD_MESSAGES 128
+#define AHEAD_LEAST    24
 #define AHEAD_BYTES    (2u * 1024 * 1024)
 
 static bool exceeds(size_t messages, size_t bytes, size_t most_messages, size_t most_bytes)
@@ -12,26 +16,25 @@ static bool exceeds(size_t messages, size_t bytes, size_t most_messages, size_t 
     return messages > most_messages || bytes > most_bytes;
 }
 
-static bool is_full(const struct pressure_gauge *gauge, size_t messages, size_t bytes)
+static bool is_full(const struct pressure_gauge *gauge, const struct pressure_load *load)
 {
     if (gauge->pressure == PRESSURE_FULL)
-        return exceeds(messages, bytes, gauge->limit / 2, LIMIT_OUTBOX_BYTES / 2);
-    return exceeds(messages, bytes, gauge->limit - 1, LIMIT_OUTBOX_BYTES - 1);
+        return exceeds(load->messages, load->bytes, gauge->limit / 2, LIMIT_OUTBOX_BYTES / 2);
+    return exceeds(load->messages, load->bytes, gauge->limit - 1, LIMIT_OUTBOX_BYTES - 1);
 }
 
-static bool is_ahead(const struct pressure_gauge *gauge, size_t messages, size_t bytes)
+static bool is_ahead(const struct pressure_gauge *gauge, const struct pressure_load *load)
 {
     if (gauge->pressure == PRESSURE_AHEAD)
-        return exceeds(messages, bytes, AHEAD_MESSAGES / 4, AHEAD_BYTES / 4);
-    return exceeds(messages, bytes, AHEAD_MESSAGES, AHEAD_BYTES);
+        return exceeds(load->unsent, load->bytes, AHEAD_LEAST, AHEAD_BYTES / 4);
+    return exceeds(load->unsent, load->bytes, AHEAD_MESSAGES, AHEAD_BYTES);
 }
 
-enum pressure pressure_update(
-    struct pressure_gauge *gauge, size_t messages, size_t bytes, bool flows)
+enum pressure pressure_update(struct pressure_gauge *gauge, const struct pressure_load *load)
 {
-    if (is_full(gauge, messages, bytes))
+    if (is_full(gauge, load))
         gauge->pressure = PRESSURE_FULL;
-    else if (flows && is_ahead(gauge, messages, bytes))
+    else if (load->flows && is_ahead(gauge, load))
         gauge->pressure = PRESSURE_AHEAD;
     else
         gauge->pressure = PRESSURE_NONE;

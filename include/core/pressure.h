@@ -19,11 +19,17 @@ struct pressure_gauge {
     enum pressure pressure;
 };
 
-/* The pressure with so many messages and bytes waiting. Each state is left at a fraction of what it
- * is entered at. `flows`: it is not PRESSURE_FLOW_MS since the broker should have acknowledged
- * something; while it does not, or is away, everything up to the limit is taken in. */
-enum pressure pressure_update(
-    struct pressure_gauge *gauge, size_t messages, size_t bytes, bool flows);
+/* What waits for the broker. */
+struct pressure_load {
+    size_t messages, bytes; /* not acknowledged */
+    size_t unsent;          /* of the messages: the broker's window has no room for them */
+    bool flows;             /* it is not PRESSURE_FLOW_MS since something should have been
+                               acknowledged */
+};
+
+/* The pressure under that load. Each state is left at a fraction of what it is entered at. While
+ * the broker acknowledges nothing, or is away, everything up to the limit is taken in. */
+enum pressure pressure_update(struct pressure_gauge *gauge, const struct pressure_load *load);
 
 #define PRESSURE_FLOW_MS 1000
 
