@@ -68,8 +68,8 @@ struct filter {
 /*
  * The memory is read with QoS 0: mosquitto queues only max_queued_messages (1000) QoS 1 messages
  * for a client and drops the rest in silence, retained ones too. With QoS 0 as many more get
- * through as the connection holds, some ten thousand jobs; so what is small comes before the jobs,
- * bridge/jobs too, which tells how many there are. The devices do also because whoever clears a
+ * through as the connection takes meanwhile; so what is small comes before the jobs, bridge/jobs
+ * too, which tells how many there are. The devices do also because whoever clears a
  * job's state has to know of its device. Our own state comes last of what is remembered, so that
  * its echo marks the end.
  */

@@ -8,8 +8,9 @@
  *                                ^
  *                  publications, PUBACKs
  *
- * Each side's packets stay in order and whole. Who does not take what is for him holds the other
- * back, but never an acknowledgement that has come.
+ * Each side's packets stay in order and whole. A broker that does not take what is for it holds the
+ * library back. The broker is held back much later: mosquitto drops what a subscriber does not take
+ * at once, and the library does not read all of the retained messages as fast as they come.
  */
 #include "mqttrelay.h"
 
@@ -27,8 +28,8 @@
 #include "mem.h"
 
 enum {
-    IN_SIZE = 16384,
     READ_SIZE = 16384,
+    READS = 16, /* in a row, so that everything else has its turn */
     /* Beyond that, what the library writes waits until the broker has taken some; and a buffer that
      * was larger is given back once it is empty. */
     OUT_ENOUGH = 64 * 1024,
@@ -47,6 +48,12 @@ struct end {
     bool shut;    /* nothing more goes to it */
 };
 
+/* Bytes on their way out. */
+struct queue {
+    struct buf bytes;
+    size_t sent; /* of them */
+};
+
 struct mqttrelay {
     struct loop *loop; /* NULL while nothing is to pass */
     struct mqttrelay_handler handler;
@@ -56,14 +63,13 @@ struct mqttrelay {
     struct buf unacked; /* with QoS 0: what on_ack is still to be told, as uint16_t */
     bool lazy;          /* SO_RCVLOWAT is LAZY_BYTES */
     struct timer timer; /* acknowledgements have lain long enough */
-    /* From the broker: first what is for the library, then what was not looked at. */
-    size_t for_library, there;
+    struct queue to_library;
     struct buf from_library; /* the beginning of a packet */
-    struct buf to_broker;    /* whole packets, but for what has been sent of the first */
-    size_t sent;             /* of to_broker */
+    struct queue to_broker;  /* whole packets, but for what has been sent of the first */
     unsigned subscriptions;  /* of the library's that are still to come */
     struct buf behind;       /* publications that wait for these */
-    unsigned char in[IN_SIZE];
+    size_t there;            /* of `in`: what is too short to say whose it is */
+    unsigned char in[READ_SIZE];
 };
 
 /* ---- Making and ending */
@@ -90,7 +96,8 @@ struct mqttrelay *mqttrelay_new(int fd)
     relay->library.fd = pair[0];
     buf_init(&relay->unacked, SIZE_MAX);
     buf_init(&relay->from_library, LIMIT_OUTBOX_BYTES);
-    buf_init(&relay->to_broker, SIZE_MAX);
+    buf_init(&relay->to_broker.bytes, SIZE_MAX);
+    buf_init(&relay->to_library.bytes, SIZE_MAX);
     buf_init(&relay->behind, SIZE_MAX);
     return relay;
 }
@@ -115,9 +122,14 @@ static void watch(
     end->events = events;
 }
 
+static size_t left(const struct queue *queue)
+{
+    return queue->bytes.length - queue->sent;
+}
+
 static bool has_output(const struct mqttrelay *relay)
 {
-    return relay->sent < relay->to_broker.length;
+    return left(&relay->to_broker) > 0;
 }
 
 static void set_lazy(struct mqttrelay *relay, bool lazy)
@@ -134,16 +146,56 @@ static void watch_all(struct mqttrelay *relay)
     short broker = 0, library = 0;
     if (!relay->loop)
         return;
-    if (!relay->broker.ended && relay->there < IN_SIZE)
+    if (!relay->broker.ended && left(&relay->to_library) < LIMIT_INBOX_BYTES)
         broker |= POLLIN;
     if (has_output(relay))
         broker |= POLLOUT;
-    if (!relay->library.ended && relay->to_broker.length - relay->sent < OUT_ENOUGH)
+    if (!relay->library.ended && left(&relay->to_broker) < OUT_ENOUGH)
         library |= POLLIN;
-    if (relay->for_library > 0 && !relay->library.shut)
+    if (left(&relay->to_library) > 0)
         library |= POLLOUT;
     watch(relay, &relay->broker, broker, on_broker);
     watch(relay, &relay->library, library, on_library);
+}
+
+/* ---- Sending */
+
+static void forget(struct queue *queue)
+{
+    buf_clear(&queue->bytes);
+    queue->sent = 0;
+}
+
+/* What has been sent need not be kept; moved at most once for each time that it doubles. */
+static void compact(struct queue *queue)
+{
+    struct buf *bytes = &queue->bytes;
+    if (left(queue) > 0 && queue->sent < bytes->length / 2)
+        return;
+    if (left(queue) == 0 && bytes->capacity > OUT_ENOUGH) {
+        forget(queue);
+        return;
+    }
+    memmove(bytes->data, bytes->data + queue->sent, left(queue));
+    bytes->length -= queue->sent;
+    queue->sent = 0;
+}
+
+/* Sends what the other side takes. False where it has gone. */
+static bool drain(struct queue *queue, int fd)
+{
+    while (left(queue) > 0) {
+        ssize_t sent = send(fd, queue->bytes.data + queue->sent, left(queue), MSG_NOSIGNAL);
+        if (sent >= 0)
+            queue->sent += (size_t)sent;
+        else if (errno == EAGAIN)
+            break;
+        else if (errno != EINTR)
+            return false;
+    }
+    if (queue->sent > 0)
+        compact(queue);
+    return true;
 }
 
 /* ---- To the broker */
@@ -155,32 +207,15 @@ static void give_up(struct mqttrelay *relay)
 {
     relay->broker.shut = true;
     (void)shutdown(relay->broker.fd, SHUT_RDWR);
-    buf_clear(&relay->to_broker);
+    forget(&relay->to_broker);
     buf_clear(&relay->unacked);
-    relay->sent = 0;
 }
 
 static void send_out(struct mqttrelay *relay)
 {
-    struct buf *out = &relay->to_broker;
-    while (has_output(relay)) {
-        ssize_t sent = send(
-            relay->broker.fd, out->data + relay->sent, out->length - relay->sent, MSG_NOSIGNAL);
-        if (sent >= 0)
-            relay->sent += (size_t)sent;
-        else if (errno == EAGAIN)
-            return;
-        else if (errno != EINTR) {
-            give_up(relay);
-            return;
-        }
-    }
-    relay->sent = 0;
-    if (out->capacity > OUT_ENOUGH)
-        buf_clear(out);
-    else
-        buf_reset(out);
-    if (relay->library.ended && !relay->broker.shut) {
+    if (!drain(&relay->to_broker, relay->broker.fd)) {
+        give_up(relay);
+    } else if (!has_output(relay) && relay->library.ended && !relay->broker.shut) {
         relay->broker.shut = true;
         (void)shutdown(relay->broker.fd, SHUT_WR);
     }
@@ -188,7 +223,7 @@ static void send_out(struct mqttrelay *relay)
 
 static void release_behind(struct mqttrelay *relay)
 {
-    if (!buf_append(&relay->to_broker, relay->behind.data, relay->behind.length))
+    if (!buf_append(&relay->to_broker.bytes, relay->behind.data, relay->behind.length))
         give_up(relay);
     buf_clear(&relay->behind);
 }
@@ -201,7 +236,7 @@ static void take_from_library(struct mqttrelay *relay)
     size_t whole = packet_complete(from->data, from->length, &subscriptions);
     if (whole == 0 || relay->broker.shut)
         return;
-    if (!buf_append(&relay->to_broker, from->data, whole)) {
+    if (!buf_append(&relay->to_broker.bytes, from->data, whole)) {
         give_up(relay);
         return;
     }
@@ -233,25 +268,12 @@ static bool read_library(struct mqttrelay *relay)
 
 /* ---- From the broker */
 
-static void to_library(struct mqttrelay *relay)
+static void pass_on(struct mqttrelay *relay)
 {
-    size_t done = 0;
-    while (done < relay->for_library && !relay->library.shut) {
-        ssize_t sent =
-            send(relay->library.fd, relay->in + done, relay->for_library - done, MSG_NOSIGNAL);
-        if (sent >= 0)
-            done += (size_t)sent;
-        else if (errno == EAGAIN)
-            break;
-        else if (errno != EINTR)
-            relay->library.shut = true;
-    }
-    if (relay->library.shut)
-        done = relay->for_library;
-    relay->for_library -= done;
-    relay->there -= done;
-    memmove(relay->in, relay->in + done, relay->there);
-    if (relay->broker.ended && relay->for_library == 0 && !relay->library.shut) {
+    if (relay->library.shut || !drain(&relay->to_library, relay->library.fd)) {
+        relay->library.shut = true;
+        forget(&relay->to_library);
+    } else if (relay->broker.ended && left(&relay->to_library) == 0) {
         relay->library.shut = true;
         (void)shutdown(relay->library.fd, SHUT_WR);
     }
@@ -261,41 +283,51 @@ static void to_library(struct mqttrelay *relay)
 static void sort(struct mqttrelay *relay)
 {
     int64_t now_ms = clock_monotonic_ms();
+    size_t done = 0;
     for (;;) {
-        struct packet_part part = packet_read(
-            &relay->reader, relay->in + relay->for_library, relay->there - relay->for_library);
+        struct packet_part part =
+            packet_read(&relay->reader, relay->in + done, relay->there - done);
         if (part.kind == PACKET_MORE)
-            return;
-        if (part.kind == PACKET_LIBRARY) {
-            relay->for_library += part.size;
-            continue;
+            break;
+        if (part.kind == PACKET_LIBRARY &&
+            !buf_append(&relay->to_library.bytes, relay->in + done, part.size)) {
+            /* Nothing may follow what is missing. */
+            relay->broker.ended = true;
+            give_up(relay);
         }
-        relay->there -= part.size;
-        memmove(relay->in + relay->for_library, relay->in + relay->for_library + part.size,
-            relay->there - relay->for_library);
+        done += part.size;
         if (part.kind == PACKET_PUBACK && relay->loop) {
             relay->awaited -= relay->awaited > 0;
             relay->handler.on_ack(relay->handler.ctx, part.identifier, part.reason_code, now_ms);
         }
     }
+    relay->there -= done;
+    memmove(relay->in, relay->in + done, relay->there);
 }
 
-static void read_broker(struct mqttrelay *relay)
+/* False once there is nothing more for now. */
+static bool read_some(struct mqttrelay *relay)
 {
-    size_t room = IN_SIZE - relay->there;
-    ssize_t got;
-    if (room == 0 || relay->broker.ended)
-        return;
-    got = recv(relay->broker.fd, relay->in + relay->there, room, 0);
+    size_t room = sizeof relay->in - relay->there;
+    ssize_t got = recv(relay->broker.fd, relay->in + relay->there, room, 0);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
+        return false;
     if (got <= 0)
         relay->broker.ended = true;
     else
         relay->there += (size_t)got;
     sort(relay);
-    if (relay->for_library > 0 || relay->broker.ended)
-        to_library(relay);
+    return got == (ssize_t)room;
+}
+
+static void read_broker(struct mqttrelay *relay)
+{
+    unsigned reads = READS;
+    while (!relay->broker.ended && left(&relay->to_library) < LIMIT_INBOX_BYTES &&
+           read_some(relay) && --reads > 0)
+        continue;
+    if (left(&relay->to_library) > 0 || relay->broker.ended)
+        pass_on(relay);
 }
 
 /* ---- What has no acknowledgement */
@@ -339,10 +371,8 @@ static void on_broker(void *ctx, short revents)
 static void on_library(void *ctx, short revents)
 {
     struct mqttrelay *relay = ctx;
-    if ((revents & POLLOUT) != 0) {
-        to_library(relay);
-        sort(relay);
-    }
+    if ((revents & POLLOUT) != 0)
+        pass_on(relay);
     if ((revents & ~POLLOUT) != 0)
         read_library(relay);
     settle(relay);
@@ -394,7 +424,8 @@ void mqttrelay_free(struct mqttrelay *relay)
     close(relay->library.fd);
     buf_clear(&relay->unacked);
     buf_clear(&relay->from_library);
-    buf_clear(&relay->to_broker);
+    forget(&relay->to_broker);
+    forget(&relay->to_library);
     buf_clear(&relay->behind);
     free(relay);
 }
@@ -410,7 +441,7 @@ bool mqttrelay_publish(struct mqttrelay *relay, const struct packet_publish *pub
 {
     if (relay->broker.shut)
         return true; /* like what was on its way when the connection ended */
-    struct buf *out = relay->subscriptions > 0 ? &relay->behind : &relay->to_broker;
+    struct buf *out = relay->subscriptions > 0 ? &relay->behind : &relay->to_broker.bytes;
     if (!packet_append_publish(out, publish)) {
         out->failed = false;
         return false;

@@ -26,7 +26,7 @@ struct mqttrelay *mqttrelay_new(int fd);
 void mqttrelay_free(struct mqttrelay *relay);
 
 /* A PUBACK for a publication of the relay's, or with QoS 0 that the kernel has taken it, which
- * counts as 0; at_ms is monotonic. The call must not free the relay. */
+ * counts as 0; at_ms is monotonic. The call must not free the relay, nor look. */
 struct mqttrelay_handler {
     void *ctx;
     void (*on_ack)(void *ctx, uint16_t identifier, uint8_t reason_code, int64_t at_ms);
