@@ -138,8 +138,9 @@ static void begin_stop(struct bridge *bridge, int signal_number)
 static void advance_stop(struct bridge *bridge)
 {
     bool connected = broker_is_connected(bridge->broker);
+    /* A command that came before the last acknowledgement is still to be answered. */
     bool drained =
-        publisher_is_drained(bridge->publisher) &&
+        publisher_is_drained(bridge->publisher) && !inbox_is_ready(loop_inbox(bridge->loop)) &&
         (bridge->phase == PHASE_GOODBYE || !connected || tracker_is_said(bridge->tracker));
     if (bridge->phase == PHASE_DRAINING && connected && drained)
         say_goodbye(bridge);

@@ -1,20 +1,29 @@
-/* PUBLISH as bytes, and PUBACK among others. */
+/* PUBLISH and PUBACK as bytes, and among others. */
 #include "packet.h"
 
 #include <assert.h>
 #include <string.h>
+
+#include "limit.h"
+#include "utf8.h"
 
 enum {
     TYPE_PUBLISH = 3,
     TYPE_PUBACK = 4,
     TYPE_SUBSCRIBE = 8,
     TYPE_UNSUBSCRIBE = 10,
+    /* The first byte of a PUBLISH (section 3.3.1). */
     FLAG_RETAIN = 1,
     QOS_SHIFT = 1,
+    FLAG_DUP = 8,
     /* Section 2.2.2.2. */
     PROPERTY_PAYLOAD_FORMAT = 1,
+    PROPERTY_EXPIRY = 2,
     PROPERTY_CONTENT_TYPE = 3,
+    PROPERTY_RESPONSE_TOPIC = 8,
     PROPERTY_CORRELATION_DATA = 9,
+    PROPERTY_SUBSCRIPTION = 11,
+    PROPERTY_USER = 38,
     LENGTH_BYTES = 4, /* most of a Variable Byte Integer (section 1.5.5) */
     IDENTIFIER_BYTES = 2,
 };
@@ -111,6 +120,13 @@ bool packet_append_publish(struct buf *out, const struct packet_publish *publish
     return true;
 }
 
+bool packet_append_puback(struct buf *out, uint16_t identifier)
+{
+    unsigned char packet[4];
+    put_two(put_byte(put_byte(packet, TYPE_PUBACK << 4), IDENTIFIER_BYTES), identifier);
+    return buf_append(out, packet, sizeof packet);
+}
+
 /* ---- Reading */
 
 /* The size of the fixed header, with the packet's Remaining Length. 0 where more is needed;
@@ -164,6 +180,16 @@ static struct packet_part begin_puback(
     return part;
 }
 
+static int qos_of(unsigned char first)
+{
+    return first >> QOS_SHIFT & 3;
+}
+
+static bool is_message(unsigned char first)
+{
+    return first >> 4 == TYPE_PUBLISH && qos_of(first) < 2;
+}
+
 struct packet_part packet_read(struct packet_reader *reader, const void *bytes, size_t size)
 {
     const unsigned char *first = bytes;
@@ -181,12 +207,152 @@ struct packet_part packet_read(struct packet_reader *reader, const void *bytes, 
         reader->unreadable = true;
         return (struct packet_part){.kind = PACKET_LIBRARY, .size = size};
     }
+    if (is_message(first[0]) && header + remaining <= LIMIT_MQTT_PACKET) {
+        if (size < header + remaining)
+            return (struct packet_part){.kind = PACKET_MORE};
+        return (struct packet_part){.kind = PACKET_PUBLISH, .size = header + remaining};
+    }
     reader->left = header + remaining;
     reader->left_ours = false;
     if (first[0] >> 4 == TYPE_PUBACK)
         return begin_puback(reader, first, size, header);
     return go_on(reader, size);
 }
+
+/* ---- Messages */
+
+/* What is left of a packet. */
+struct cursor {
+    const unsigned char *at;
+    size_t left;
+};
+
+static bool take(struct cursor *cursor, size_t size, const unsigned char **bytes)
+{
+    if (size > cursor->left)
+        return false;
+    *bytes = cursor->at;
+    cursor->at += size;
+    cursor->left -= size;
+    return true;
+}
+
+static bool take_number(struct cursor *cursor, size_t size, uint32_t *number)
+{
+    const unsigned char *bytes;
+    if (!take(cursor, size, &bytes))
+        return false;
+    *number = 0;
+    for (size_t i = 0; i < size; i++)
+        *number = *number << 8 | bytes[i];
+    return true;
+}
+
+/* Section 1.5.5. */
+static bool take_variable(struct cursor *cursor, uint32_t *number)
+{
+    *number = 0;
+    for (unsigned i = 0; i < LENGTH_BYTES; i++) {
+        const unsigned char *byte;
+        if (!take(cursor, 1, &byte))
+            return false;
+        *number |= (uint32_t)(*byte & 127) << (7 * i);
+        if (*byte < 128)
+            return true;
+    }
+    return false;
+}
+
+/* Section 1.5.6. */
+static bool take_binary(struct cursor *cursor, const char **data, size_t *length)
+{
+    const unsigned char *bytes;
+    uint32_t size;
+    if (!take_number(cursor, 2, &size) || !take(cursor, size, &bytes))
+        return false;
+    *data = (const char *)bytes;
+    *length = size;
+    return true;
+}
+
+/* Section 1.5.4. */
+static bool take_text(struct cursor *cursor, const char **text, size_t *length)
+{
+    return take_binary(cursor, text, length) && utf8_valid(*text, *length) &&
+           memchr(*text, '\0', *length) == NULL;
+}
+
+/* Sections 3.3.2.3.2 to 3.3.2.3.9; what the bridge does not ask for is only passed over. */
+static bool take_property(struct cursor *cursor, struct packet_message *message)
+{
+    const unsigned char *identifier;
+    const char *text;
+    size_t length;
+    uint32_t number;
+    if (!take(cursor, 1, &identifier))
+        return false;
+    switch (*identifier) {
+    case PROPERTY_PAYLOAD_FORMAT:
+        return take_number(cursor, 1, &number);
+    case PROPERTY_EXPIRY:
+        return message->expiry_s == UINT32_MAX && take_number(cursor, 4, &message->expiry_s);
+    case PROPERTY_CONTENT_TYPE:
+        return take_text(cursor, &text, &length);
+    case PROPERTY_RESPONSE_TOPIC:
+        return message->response_topic == NULL &&
+               take_text(cursor, &message->response_topic, &message->response_topic_length);
+    case PROPERTY_CORRELATION_DATA:
+        return message->correlation_data == NULL &&
+               take_binary(cursor, &message->correlation_data, &message->correlation_length);
+    case PROPERTY_SUBSCRIPTION:
+        return take_variable(cursor, &number);
+    case PROPERTY_USER:
+        return take_text(cursor, &text, &length) && take_text(cursor, &text, &length);
+    default:
+        return false;
+    }
+}
+
+static bool take_properties(struct cursor *cursor, struct packet_message *message)
+{
+    struct cursor properties = {0};
+    uint32_t size;
+    if (!take_variable(cursor, &size) || !take(cursor, size, &properties.at))
+        return false;
+    properties.left = size;
+    while (properties.left > 0)
+        if (!take_property(&properties, message))
+            return false;
+    return true;
+}
+
+bool packet_read_message(
+    const void *bytes, size_t size, bool version5, struct packet_message *message)
+{
+    const unsigned char *first = bytes;
+    size_t remaining, header = read_header(first, size, &remaining);
+    struct cursor cursor = {.at = first + header, .left = remaining};
+    uint32_t identifier = 0;
+    assert(header > 0 && header != SIZE_MAX && size == header + remaining);
+    *message = (struct packet_message){
+        .qos = qos_of(first[0]),
+        .retain = (first[0] & FLAG_RETAIN) != 0,
+        .duplicate = (first[0] & FLAG_DUP) != 0,
+        .expiry_s = UINT32_MAX,
+    };
+    if (!take_text(&cursor, &message->topic, &message->topic_length) || message->topic_length == 0)
+        return false;
+    if (message->qos > 0 && (!take_number(&cursor, 2, &identifier) || identifier == 0))
+        return false;
+    if (version5 && !take_properties(&cursor, message))
+        return false;
+    message->identifier = (uint16_t)identifier;
+    message->payload = (const char *)cursor.at;
+    message->payload_length = cursor.left;
+    return true;
+}
+
+/* ---- What the library sends */
 
 size_t packet_complete(const void *bytes, size_t size, unsigned *subscriptions)
 {

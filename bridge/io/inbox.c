@@ -129,6 +129,16 @@ size_t inbox_take(struct inbox *inbox, struct inbox_event *events, size_t most)
     return taken;
 }
 
+bool inbox_has_room(struct inbox *inbox)
+{
+    bool room;
+
+    pthread_mutex_lock(&inbox->lock);
+    room = inbox->bytes < inbox->limit_bytes / 2;
+    pthread_mutex_unlock(&inbox->lock);
+    return room;
+}
+
 bool inbox_is_ready(struct inbox *inbox)
 {
     bool ready;

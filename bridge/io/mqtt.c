@@ -462,6 +462,20 @@ static void on_relayed(void *ctx, uint16_t identifier, uint8_t reason_code, int6
         take_answer(mqtt, flight, flight->number, reason_code, at_ms);
 }
 
+static void on_relayed_message(void *ctx, const struct packet_message *message)
+{
+    const struct mqtt *mqtt = ctx;
+
+    mqttlink_receive(mqtt->link, message);
+}
+
+static bool has_room(void *ctx)
+{
+    const struct mqtt *mqtt = ctx;
+
+    return inbox_has_room(loop_inbox(mqtt->loop));
+}
+
 static void on_connected(struct mqtt *mqtt, const struct inbox_event *event)
 {
     char text[160];
@@ -480,8 +494,9 @@ static void on_connected(struct mqtt *mqtt, const struct inbox_event *event)
         down(mqtt, false, text);
         return;
     }
-    if (mqtt->link->relay != NULL && !mqttrelay_start(mqtt->link->relay, mqtt->loop,
-                                         &(struct mqttrelay_handler){mqtt, on_relayed})) {
+    if (mqtt->link->relay != NULL &&
+        !mqttrelay_start(mqtt->link->relay, mqtt->loop,
+            &(struct mqttrelay_handler){mqtt, on_relayed, on_relayed_message, has_room})) {
         down(mqtt, false, "no room for the connection's descriptors");
         return;
     }
@@ -534,16 +549,16 @@ static void on_answer(struct mqtt *mqtt, const struct inbox_event *event)
 }
 
 /* mqtt is not touched after the handler's call. */
-static void on_message(struct mqtt *mqtt, const struct inbox_event *event)
+static void on_message(struct mqtt *mqtt, const struct mqtt_message *message)
 {
-    const struct mqtt_message message = mqttmessage_view(event);
-
     say_refused(mqtt);
-    mqtt->handler.on_message(mqtt->handler.ctx, &message);
+    mqtt->handler.on_message(mqtt->handler.ctx, message);
 }
 
 static void handle_current(struct mqtt *mqtt, const struct inbox_event *event)
 {
+    struct mqtt_message message;
+
     switch (event->kind) {
     case INBOX_MQTT_CONNECTED:
         on_connected(mqtt, event);
@@ -570,7 +585,11 @@ static void handle_current(struct mqtt *mqtt, const struct inbox_event *event)
             mqtt->handler.on_subscribed(mqtt->handler.ctx, event->number, event->code);
         break;
     case INBOX_MQTT_MESSAGE:
-        on_message(mqtt, event);
+        message = mqttmessage_view(event);
+        on_message(mqtt, &message);
+        break;
+    case INBOX_MQTT_RELAYED:
+        on_message(mqtt, event->pointer);
         break;
     case INBOX_MQTT_CLOSED:
         down(mqtt, false, "closed");

@@ -19,6 +19,7 @@
 #include "mem.h"
 #include "mqtt.h"
 #include "mqttconnect.h"
+#include "mqttmessage.h"
 #include "mqttrelay.h"
 #include "utf8.h"
 #include "wire.h"
@@ -76,7 +77,7 @@ static void make_relay(struct mqttlink *link)
 
     pthread_mutex_lock(&link->lock);
     if (fd >= 0 && link->inbox != NULL)
-        link->relay = mqttrelay_new(fd);
+        link->relay = mqttrelay_new(fd, link->version5);
     pthread_mutex_unlock(&link->lock);
 }
 
@@ -148,24 +149,39 @@ static void on_disconnected(void *ctx, MQTTProperties *properties, enum MQTTReas
     post_or_free(ctx, INBOX_MQTT_LOST, (int)reason, NULL);
 }
 
+/* Where too much waits the message is lost, and counted. */
+static void post_message(struct mqttlink *link, struct inbox_event event, size_t bytes)
+{
+    event.size = MESSAGE_COST + bytes;
+    if (post(link, event))
+        return;
+    atomic_fetch_add(&link->refused, 1);
+    mqttlink_discard(&event);
+}
+
 static int on_message(void *ctx, char *topic, int topic_length, MQTTAsync_message *message)
 {
-    struct mqttlink *link = ctx;
     /* The length is 0 for a message that paho had put aside, unless the topic holds a NUL. */
     size_t length = topic_length > 0 ? (size_t)topic_length : strlen(topic);
-    struct inbox_event event = {
+    const struct inbox_event event = {
         .kind = INBOX_MQTT_MESSAGE,
         .number = length,
         .pointer = message,
         .pointer2 = topic,
-        .size = MESSAGE_COST + length + (size_t)message->payloadlen,
     };
 
-    if (!post(link, event)) {
-        atomic_fetch_add(&link->refused, 1);
-        mqttlink_discard(&event);
-    }
+    post_message(ctx, event, length + (size_t)message->payloadlen);
     return 1; /* 0 would make paho offer it again, in front of all others */
+}
+
+void mqttlink_receive(struct mqttlink *link, const struct packet_message *packet)
+{
+    struct inbox_event event = {.kind = INBOX_MQTT_RELAYED, .pointer = mqttmessage_copy(packet)};
+
+    if (event.pointer != NULL)
+        post_message(link, event, packet->topic_length + packet->payload_length);
+    else
+        atomic_fetch_add(&link->refused, 1);
 }
 
 static void post_answer(struct mqttflight *flight, enum inbox_kind kind, int code)
@@ -570,6 +586,7 @@ void mqttlink_discard(const struct inbox_event *event)
         MQTTAsync_freeMessage(&message);
         MQTTAsync_free(event->pointer2);
         break;
+    case INBOX_MQTT_RELAYED:
     case INBOX_MQTT_CONNECTED:
     case INBOX_MQTT_FAILED:
     case INBOX_MQTT_LOST:

@@ -6,11 +6,11 @@
  *
  *     library  <->  pair  <->  relay  <->  broker
  *                                ^
- *                  publications, PUBACKs
+ *                        messages, PUBACKs
  *
- * Each side's packets stay in order and whole. A broker that does not take what is for it holds the
- * library back. The broker is held back much later: mosquitto drops what a subscriber does not take
- * at once, and the library does not read all of the retained messages as fast as they come.
+ * Each side's packets stay in order and whole. Who does not take what is for him holds the other
+ * back. Messages are read as fast as they come, for as long as the owner has room: mosquitto drops
+ * what a subscriber does not take at once, also of the retained ones.
  */
 #include "mqttrelay.h"
 
@@ -29,10 +29,10 @@
 
 enum {
     READ_SIZE = 16384,
-    READS = 16, /* in a row, so that everything else has its turn */
-    /* Beyond that, what the library writes waits until the broker has taken some; and a buffer that
-     * was larger is given back once it is empty. */
-    OUT_ENOUGH = 64 * 1024,
+    READS = 8, /* in a row, so that everything else has its turn */
+    /* Beyond that the other side waits until some has been taken; and a buffer that was larger is
+     * given back once it is empty. */
+    ENOUGH = 64 * 1024,
     /* Acknowledgements that nobody waits for: the loop wakes up for so many bytes, which every
      * command has (a PUBLISH to `aiva/bridge/command/refresh` has 31), or after so long. */
     LAZY_BYTES = 16,
@@ -56,25 +56,26 @@ struct queue {
 
 struct mqttrelay {
     struct loop *loop; /* NULL while nothing is to pass */
+    bool version5;
     struct mqttrelay_handler handler;
     struct end broker, library;
     struct packet_reader reader;
     unsigned awaited;   /* acknowledgements */
     struct buf unacked; /* with QoS 0: what on_ack is still to be told, as uint16_t */
     bool lazy;          /* SO_RCVLOWAT is LAZY_BYTES */
+    bool in_vain;       /* nothing has come in LAZY_MS: waiting for it costs less than looking */
     struct timer timer; /* acknowledgements have lain long enough */
     struct queue to_library;
     struct buf from_library; /* the beginning of a packet */
     struct queue to_broker;  /* whole packets, but for what has been sent of the first */
     unsigned subscriptions;  /* of the library's that are still to come */
     struct buf behind;       /* publications that wait for these */
-    size_t there;            /* of `in`: what is too short to say whose it is */
-    unsigned char in[READ_SIZE];
+    struct buf in;           /* what is too short to say whose it is */
 };
 
 /* ---- Making and ending */
 
-struct mqttrelay *mqttrelay_new(int fd)
+struct mqttrelay *mqttrelay_new(int fd, bool version5)
 {
     int pair[2];
     int broker = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -92,6 +93,7 @@ struct mqttrelay *mqttrelay_new(int fd)
     }
     close(pair[1]);
     struct mqttrelay *relay = xcalloc(1, sizeof *relay);
+    relay->version5 = version5;
     relay->broker.fd = broker;
     relay->library.fd = pair[0];
     buf_init(&relay->unacked, SIZE_MAX);
@@ -99,6 +101,7 @@ struct mqttrelay *mqttrelay_new(int fd)
     buf_init(&relay->to_broker.bytes, SIZE_MAX);
     buf_init(&relay->to_library.bytes, SIZE_MAX);
     buf_init(&relay->behind, SIZE_MAX);
+    buf_init(&relay->in, LIMIT_MQTT_PACKET + READ_SIZE);
     return relay;
 }
 
@@ -146,11 +149,11 @@ static void watch_all(struct mqttrelay *relay)
     short broker = 0, library = 0;
     if (!relay->loop)
         return;
-    if (!relay->broker.ended && left(&relay->to_library) < LIMIT_INBOX_BYTES)
+    if (!relay->broker.ended && left(&relay->to_library) < ENOUGH)
         broker |= POLLIN;
     if (has_output(relay))
         broker |= POLLOUT;
-    if (!relay->library.ended && left(&relay->to_broker) < OUT_ENOUGH)
+    if (!relay->library.ended && left(&relay->to_broker) < ENOUGH)
         library |= POLLIN;
     if (left(&relay->to_library) > 0)
         library |= POLLOUT;
@@ -166,13 +169,14 @@ static void forget(struct queue *queue)
     queue->sent = 0;
 }
 
-/* What has been sent need not be kept; moved at most once for each time that it doubles. */
+/* What has been sent need not be kept. */
 static void compact(struct queue *queue)
 {
     struct buf *bytes = &queue->bytes;
+    /* So that each byte is moved about once at most. */
     if (left(queue) > 0 && queue->sent < bytes->length / 2)
         return;
-    if (left(queue) == 0 && bytes->capacity > OUT_ENOUGH) {
+    if (left(queue) == 0 && bytes->capacity > ENOUGH) {
         forget(queue);
         return;
     }
@@ -279,63 +283,100 @@ static void pass_on(struct mqttrelay *relay)
     }
 }
 
+/* Nothing may follow what is missing. */
+static void end_reading(struct mqttrelay *relay)
+{
+    relay->broker.ended = true;
+    give_up(relay);
+}
+
+static void give_to_library(struct mqttrelay *relay, const char *bytes, size_t size)
+{
+    if (!buf_append(&relay->to_library.bytes, bytes, size))
+        end_reading(relay);
+}
+
+/* What is dropped because too much waits is acknowledged all the same: it would come again and
+ * again. */
+static void take_message(struct mqttrelay *relay, const char *bytes, size_t size)
+{
+    struct packet_message message;
+    if (!packet_read_message(bytes, size, relay->version5, &message)) {
+        give_to_library(relay, bytes, size);
+        return;
+    }
+    relay->handler.on_message(relay->handler.ctx, &message);
+    if (message.qos > 0 && !relay->broker.shut &&
+        !packet_append_puback(&relay->to_broker.bytes, message.identifier))
+        give_up(relay);
+}
+
 /* Takes out of what has come what is the relay's. */
 static void sort(struct mqttrelay *relay)
 {
+    struct buf *in = &relay->in;
     int64_t now_ms = clock_monotonic_ms();
     size_t done = 0;
     for (;;) {
-        struct packet_part part =
-            packet_read(&relay->reader, relay->in + done, relay->there - done);
+        const char *bytes = in->data + done;
+        struct packet_part part = packet_read(&relay->reader, bytes, in->length - done);
         if (part.kind == PACKET_MORE)
             break;
-        if (part.kind == PACKET_LIBRARY &&
-            !buf_append(&relay->to_library.bytes, relay->in + done, part.size)) {
-            /* Nothing may follow what is missing. */
-            relay->broker.ended = true;
-            give_up(relay);
-        }
         done += part.size;
-        if (part.kind == PACKET_PUBACK && relay->loop) {
+        if (part.kind == PACKET_LIBRARY) {
+            give_to_library(relay, bytes, part.size);
+        } else if (part.kind == PACKET_PUBLISH) {
+            take_message(relay, bytes, part.size);
+        } else if (part.kind == PACKET_PUBACK) {
             relay->awaited -= relay->awaited > 0;
             relay->handler.on_ack(relay->handler.ctx, part.identifier, part.reason_code, now_ms);
         }
     }
-    relay->there -= done;
-    memmove(relay->in, relay->in + done, relay->there);
+    in->length -= done;
+    if (in->length == 0 && in->capacity > ENOUGH)
+        buf_clear(in);
+    else
+        memmove(in->data, in->data + done, in->length);
 }
 
 /* False once there is nothing more for now. */
 static bool read_some(struct mqttrelay *relay)
 {
-    size_t room = sizeof relay->in - relay->there;
-    ssize_t got = recv(relay->broker.fd, relay->in + relay->there, room, 0);
+    char *room = buf_extend(&relay->in, READ_SIZE);
+    ssize_t got;
+    if (!room) {
+        end_reading(relay);
+        return false;
+    }
+    got = recv(relay->broker.fd, room, READ_SIZE, 0);
+    relay->in.length -= READ_SIZE - (got > 0 ? (size_t)got : 0);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
     if (got <= 0)
         relay->broker.ended = true;
-    else
-        relay->there += (size_t)got;
     sort(relay);
-    return got == (ssize_t)room;
+    return got == READ_SIZE;
 }
 
 static void read_broker(struct mqttrelay *relay)
 {
     unsigned reads = READS;
-    while (!relay->broker.ended && left(&relay->to_library) < LIMIT_INBOX_BYTES &&
-           read_some(relay) && --reads > 0)
+    while (!relay->broker.ended && left(&relay->to_library) < ENOUGH &&
+           relay->handler.has_room(relay->handler.ctx) && read_some(relay) && --reads > 0)
         continue;
     if (left(&relay->to_library) > 0 || relay->broker.ended)
         pass_on(relay);
+    if (has_output(relay))
+        send_out(relay);
 }
 
 /* ---- What has no acknowledgement */
 
-/* It is done with once the broker's connection has taken it. */
+/* It is done with once the broker's connection has taken it, as far as that is known to be one. */
 static bool can_settle(const struct mqttrelay *relay)
 {
-    return relay->unacked.length > 0 && !has_output(relay) && relay->subscriptions == 0;
+    return relay->unacked.length > 0 && !has_output(relay) && relay->subscriptions == 0 &&
+           !relay->broker.ended;
 }
 
 static void settle(struct mqttrelay *relay)
@@ -381,7 +422,10 @@ static void on_library(void *ctx, short revents)
 
 static void on_timer(void *ctx)
 {
-    mqttrelay_look(ctx);
+    struct mqttrelay *relay = ctx;
+    unsigned before = relay->awaited;
+    mqttrelay_look(relay);
+    relay->in_vain = relay->awaited == before;
 }
 
 bool mqttrelay_start(
@@ -427,6 +471,7 @@ void mqttrelay_free(struct mqttrelay *relay)
     forget(&relay->to_broker);
     forget(&relay->to_library);
     buf_clear(&relay->behind);
+    buf_clear(&relay->in);
     free(relay);
 }
 
@@ -439,13 +484,14 @@ void mqttrelay_expect_subscription(struct mqttrelay *relay)
 
 bool mqttrelay_publish(struct mqttrelay *relay, const struct packet_publish *publish)
 {
-    if (relay->broker.shut)
+    if (relay->broker.shut || relay->broker.ended)
         return true; /* like what was on its way when the connection ended */
     struct buf *out = relay->subscriptions > 0 ? &relay->behind : &relay->to_broker.bytes;
     if (!packet_append_publish(out, publish)) {
         out->failed = false;
         return false;
     }
+    relay->in_vain = false;
     if (publish->qos > 0)
         relay->awaited++;
     else if (!buf_append(&relay->unacked, &publish->identifier, sizeof publish->identifier))
@@ -464,10 +510,12 @@ void mqttrelay_flush(struct mqttrelay *relay)
 
 void mqttrelay_hurry(struct mqttrelay *relay, bool hurry)
 {
-    set_lazy(relay, !hurry && relay->awaited > 0);
-    if (!hurry && mqttrelay_awaits(relay))
+    bool lazy = !hurry && relay->awaited > 0 && !relay->in_vain;
+    bool settles = can_settle(relay);
+    set_lazy(relay, lazy);
+    if (lazy || (settles && !hurry))
         timer_set(&relay->timer, loop_now(relay->loop) + LAZY_MS);
-    else if (can_settle(relay))
+    else if (settles)
         timer_set(&relay->timer, loop_now(relay->loop));
     else
         timer_stop(&relay->timer);

@@ -37,8 +37,12 @@ struct packet_publish {
  * than the buffer takes (out->failed). */
 bool packet_append_publish(struct buf *out, const struct packet_publish *publish) NODISCARD;
 
-/* Finds the PUBACKs that answer the bridge in what the broker sends, in pieces of any size.
- * Zero-initialise for a new connection. */
+/* Appends the PUBACK, with success, for what the broker has numbered so. False where the buffer
+ * takes no more (out->failed). */
+bool packet_append_puback(struct buf *out, uint16_t identifier) NODISCARD;
+
+/* Finds the messages, and the PUBACKs that answer the bridge, in what the broker sends, in pieces
+ * of any size. Zero-initialise for a new connection. */
 struct packet_reader {
     size_t left;     /* of the packet under way, bytes that were not handed out yet */
     bool left_ours;  /* it is a PUBACK of the bridge's, already reported */
@@ -48,6 +52,7 @@ struct packet_reader {
 enum packet_kind {
     PACKET_MORE,    /* the beginning of a packet: nothing can be said before more has come */
     PACKET_LIBRARY, /* bytes for the library */
+    PACKET_PUBLISH, /* a whole PUBLISH with QoS 0 or 1, for packet_read_message */
     PACKET_PUBACK,  /* an answer to the bridge */
     PACKET_SKIPPED, /* the rest of one */
 };
@@ -59,9 +64,31 @@ struct packet_part {
     uint8_t reason_code; /* of PACKET_PUBACK: section 3.4.2.1; 0 in MQTT 3.1.1 */
 };
 
-/* Says what the first bytes are. PACKET_MORE never with PACKET_DECIDES bytes or more. */
+/* Says what the first bytes are. PACKET_MORE with PACKET_DECIDES bytes or more only for a PUBLISH;
+ * one that is larger than LIMIT_MQTT_PACKET, which the broker was told, is the library's. */
 enum { PACKET_DECIDES = 8 };
 struct packet_part packet_read(struct packet_reader *reader, const void *bytes, size_t size);
+
+/* A message: views of its packet. */
+struct packet_message {
+    const char *topic;
+    size_t topic_length;
+    const char *payload;
+    size_t payload_length;
+    const char *response_topic; /* NULL where none (MQTT 5, 3.3.2.3.5) */
+    size_t response_topic_length;
+    const char *correlation_data; /* NULL where none (MQTT 5, 3.3.2.3.6) */
+    size_t correlation_length;
+    uint32_t expiry_s; /* UINT32_MAX where none (MQTT 5, 3.3.2.3.3) */
+    int qos;           /* 0 or 1 */
+    uint16_t identifier;
+    bool retain, duplicate;
+};
+
+/* Reads a PACKET_PUBLISH. False where it is not as the specification has it, or has a Topic Alias,
+ * which nobody has asked for: the library knows what to do then. */
+bool packet_read_message(
+    const void *bytes, size_t size, bool version5, struct packet_message *message) NODISCARD;
 
 /* How many of the bytes are whole packets, from the beginning; all where they are no MQTT. Adds to
  * *subscriptions how many of these are SUBSCRIBE or UNSUBSCRIBE (sections 3.8 and 3.10). */

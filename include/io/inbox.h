@@ -19,6 +19,7 @@ enum inbox_kind {
     INBOX_MQTT_UNSENT,     /* number: sequence: given up by the library, the connection is ending */
     INBOX_MQTT_SUBSCRIBED, /* number: token; code: granted QoS or reason code >= 0x80 */
     INBOX_MQTT_MESSAGE,    /* pointer: MQTTAsync_message; pointer2: topic; number: topic length */
+    INBOX_MQTT_RELAYED,    /* pointer: struct mqtt_message (malloc, with all that it points to) */
     INBOX_MQTT_CLOSED,     /* an orderly disconnect finished */
 };
 
@@ -52,6 +53,8 @@ void inbox_set_eager(struct inbox *inbox, bool eager);
 
 /* Owner only. Moves out up to `most` events in order; returns how many. */
 size_t inbox_take(struct inbox *inbox, struct inbox_event *events, size_t most);
+/* Owner only. True until half of the limit is taken: time for a source that can wait to do so. */
+bool inbox_has_room(struct inbox *inbox);
 /* Owner only. True while events wait that should be taken at once. */
 bool inbox_is_ready(struct inbox *inbox);
 

@@ -20,6 +20,7 @@ struct mqtt_limits;
 struct mqtt_options;
 struct mqtt_publication;
 struct mqttlink;
+struct packet_message;
 
 /* A publication or subscription under way: paho's context for its answer. */
 struct mqttflight {
@@ -72,10 +73,13 @@ void mqttlink_flight_done(struct mqttflight *flight);
 /* The flight of a publication of the relay's; NULL where none has this Packet Identifier. */
 struct mqttflight *mqttlink_relayed(struct mqttlink *link, uint16_t identifier);
 
+/* Puts a copy of a message that the relay has read into the inbox. */
+void mqttlink_receive(struct mqttlink *link, const struct packet_message *packet);
+
 /* The options that make paho report a subscription's answer to the inbox. */
 MQTTAsync_responseOptions mqttlink_subscribe_response(struct mqttflight *flight);
-/* Hands a publication to paho, which copies it, with QoS and retain lowered to what the broker
- * allows. Paho's code: MQTTASYNC_SUCCESS where the response is to come. Owner only. */
+/* Hands a publication to the relay or to paho, which copies it, with QoS and retain lowered to what
+ * the broker allows. Paho's code: MQTTASYNC_SUCCESS where the response is to come. Owner only. */
 int mqttlink_send(struct mqttlink *link, const struct mqtt_limits *limits,
     const struct mqtt_publication *publication, struct mqttflight *flight);
 /* Starts the orderly end, reported as INBOX_MQTT_CLOSED. False where paho refuses. */

@@ -15,7 +15,6 @@
 
 #include <cmocka.h>
 
-#include "limit.h"
 #include "loop_fixture.h"
 #include "mqttrelay.h"
 
@@ -30,6 +29,9 @@ struct test {
     struct ack acks[64];
     size_t ack_count, wanted;
     int qos;
+    struct buf messages; /* topic, payload and what else there was, as text */
+    size_t message_count;
+    bool full;
 };
 
 static void on_ack(void *ctx, uint16_t identifier, uint8_t reason_code, int64_t at_ms)
@@ -38,6 +40,25 @@ static void on_ack(void *ctx, uint16_t identifier, uint8_t reason_code, int64_t 
     assert_true(at_ms > 0);
     assert_true(test->ack_count < 64);
     test->acks[test->ack_count++] = (struct ack){identifier, reason_code};
+}
+
+static void on_message(void *ctx, const struct packet_message *message)
+{
+    struct test *test = ctx;
+    if (test->message_count++ > 1000)
+        return;
+    buf_printf(&test->messages, "%s%.*s=%.*s", message->retain ? "retained " : "",
+        (int)message->topic_length, message->topic, (int)message->payload_length, message->payload);
+    if (message->response_topic)
+        buf_printf(&test->messages, " to %.*s", (int)message->response_topic_length,
+            message->response_topic);
+    buf_append_char(&test->messages, '\n');
+}
+
+static bool has_room(void *ctx)
+{
+    const struct test *test = ctx;
+    return !test->full;
 }
 
 static void connect_both(struct test *test)
@@ -61,12 +82,13 @@ static int setup(void **state)
 {
     struct test *test = calloc(1, sizeof *test);
     test->qos = 1;
+    buf_init(&test->messages, 1 << 20);
     fixture_open(&test->fixture);
     connect_both(test);
-    test->relay = mqttrelay_new(test->library);
+    test->relay = mqttrelay_new(test->library, true);
     assert_non_null(test->relay);
-    assert_true(mqttrelay_start(
-        test->relay, test->fixture.loop, &(struct mqttrelay_handler){test, on_ack}));
+    assert_true(mqttrelay_start(test->relay, test->fixture.loop,
+        &(struct mqttrelay_handler){test, on_ack, on_message, has_room}));
     *state = test;
     return 0;
 }
@@ -78,6 +100,7 @@ static int teardown(void **state)
     mqttrelay_free(test->relay);
     close(test->broker);
     fixture_close(&test->fixture);
+    buf_clear(&test->messages);
     free(test);
     return 0;
 }
@@ -166,9 +189,10 @@ static void test_relay_passes_everything_on(void **state)
     struct test *test = *state;
     SAY(test->library, "\xc0\x00");
     ARRIVES(test, test->broker, "\xc0\x00");
-    SAY(test->broker, "\xd0\x00\x40\x02\x00\x01\x31\x05\x00\x01tno");
-    ARRIVES(test, test->library, "\xd0\x00\x40\x02\x00\x01\x31\x05\x00\x01tno");
+    SAY(test->broker, "\xd0\x00\x40\x02\x00\x01\x34\x08\x00\x01t\x00\x01\x00no");
+    ARRIVES(test, test->library, "\xd0\x00\x40\x02\x00\x01\x34\x08\x00\x01t\x00\x01\x00no");
     assert_int_equal(test->ack_count, 0);
+    assert_int_equal(test->message_count, 0); /* with QoS 2: the library's */
 }
 
 static void test_relay_publishes_and_takes_the_acknowledgements(void **state)
@@ -190,6 +214,63 @@ static void test_relay_publishes_and_takes_the_acknowledgements(void **state)
     assert_int_equal(test->acks[0].reason_code, 0);
     assert_int_equal(test->acks[1].identifier, 0x8000);
     assert_int_equal(test->acks[1].reason_code, 0x87);
+}
+
+static bool has_messages(void *ctx)
+{
+    const struct test *test = ctx;
+    return test->message_count >= test->wanted;
+}
+
+static void assert_messages(struct test *test, size_t count, const char *text)
+{
+    test->wanted = count;
+    fixture_run(&test->fixture, has_messages, test);
+    assert_int_equal(test->message_count, count);
+    if (text)
+        assert_string_equal(test->messages.data, text);
+}
+
+/* Also from pieces, and acknowledged where they want it. */
+static void test_relay_takes_messages(void **state)
+{
+    struct test *test = *state;
+    SAY(test->broker, "\x31\x06\x00\x01t\x00no\xd0\x00\x32\x0c\x00\x01u\x12\x34\x04\x08");
+    assert_messages(test, 1, "retained t=no\n");
+    ARRIVES(test, test->library, "\xd0\x00");
+    SAY(test->broker, "\x00\x01r{}");
+    assert_messages(test, 2, "retained t=no\nu={} to r\n");
+    ARRIVES(test, test->broker, "\x40\x02\x12\x34");
+}
+
+/* What is no PUBLISH at all goes to the library, which ends the connection. */
+static void test_relay_leaves_a_bad_message_to_the_library(void **state)
+{
+    struct test *test = *state;
+    SAY(test->broker, "\x30\x04\x00\x00\x00x\x30\x04\x00\x09tt");
+    ARRIVES(test, test->library, "\x30\x04\x00\x00\x00x\x30\x04\x00\x09tt");
+    assert_int_equal(test->message_count, 0);
+}
+
+static void test_relay_takes_a_message_of_any_size(void **state)
+{
+    enum { SIZE = 3000000 };
+    struct test *test = *state;
+    static const char header[] = "\x30\xc4\x8d\xb7\x01\x00\x01t\x00";
+    char *packet = calloc(1, SIZE + 9);
+    struct arrival none = {.fd = test->library};
+    size_t sent = 0;
+    memcpy(packet, header, 9);
+    memset(packet + 9, 'x', SIZE);
+    while (sent < SIZE + 9) {
+        ssize_t written = write(test->broker, packet + sent, SIZE + 9 - sent);
+        sent += written > 0 ? (size_t)written : 0;
+        fixture_run(&test->fixture, has_arrived, &none);
+    }
+    assert_messages(test, 1, NULL);
+    SAY(test->broker, "\x31\x05\x00\x01t\x00n");
+    assert_messages(test, 2, NULL);
+    free(packet);
 }
 
 /* The library writes the end of its packet later: a publication waits its turn, behind or before.
@@ -263,8 +344,8 @@ struct flood {
     unsigned ticks; /* in a row, without progress */
 };
 
-enum { FLOOD_QUIET_TICKS = 20, FLOOD_TICK_MS = 10, FLOOD_MOST = 128 * 1024 * 1024 };
-static const char flood_packet[64] = "\x31\x3e\x00\x01t";
+enum { FLOOD_QUIET_TICKS = 20, FLOOD_TICK_MS = 10, FLOOD_MOST = 64 * 1024 * 1024 };
+static const char flood_packet[64] = "\x90\x3e\x00\x01"; /* SUBACK */
 
 static void flood_tick(void *ctx)
 {
@@ -286,32 +367,50 @@ static bool flood_is_over(void *ctx)
     return flood->ticks >= FLOOD_QUIET_TICKS;
 }
 
-/* A library that reads nothing holds the broker back late, as that may not wait for it, but not
- * never; and not the acknowledgements that have come before. */
-static void test_relay_takes_much_while_the_library_reads_nothing(void **state)
+static size_t flood(struct test *test)
+{
+    struct flood flood = {.test = test};
+    timer_init(&flood.tick, test->fixture.loop, flood_tick, &flood);
+    flood_tick(&flood);
+    fixture_run(&test->fixture, flood_is_over, &flood);
+    timer_stop(&flood.tick);
+    assert_in_range(flood.said, 1, FLOOD_MOST - 1);
+    return flood.said;
+}
+
+static void assert_flood_arrives(struct test *test, size_t size)
+{
+    struct arrival arrival = {.fd = test->library, .data = malloc(size), .wanted = size};
+    fixture_run(&test->fixture, has_arrived, &arrival);
+    for (size_t i = 0; i < size; i += sizeof flood_packet)
+        assert_memory_equal(arrival.data + i, flood_packet,
+            size - i < sizeof flood_packet ? size - i : sizeof flood_packet);
+    free(arrival.data);
+}
+
+/* A library that reads nothing holds the broker back, and no acknowledgement that has come before.
+ */
+static void test_relay_waits_for_the_library(void **state)
 {
     struct test *test = *state;
-    struct flood flood = {.test = test};
-    struct arrival arrival = {.fd = test->library};
     publish(test, 0, 1);
     mqttrelay_flush(test->relay);
     ARRIVES(test, test->broker,
         "\x32\x06\x00\x01t\x80\x00"
         "a");
     SAY(test->broker, "\x40\x02\x80\x00");
-    timer_init(&flood.tick, test->fixture.loop, flood_tick, &flood);
-    flood_tick(&flood);
-    fixture_run(&test->fixture, flood_is_over, &flood);
-    timer_stop(&flood.tick);
+    size_t said = flood(test);
     assert_int_equal(test->ack_count, 1);
-    assert_in_range(flood.said, LIMIT_INBOX_BYTES, FLOOD_MOST - 1);
-    arrival.wanted = flood.said;
-    arrival.data = malloc(arrival.wanted);
-    fixture_run(&test->fixture, has_arrived, &arrival);
-    for (size_t i = 0; i < arrival.wanted; i += sizeof flood_packet)
-        assert_memory_equal(arrival.data + i, flood_packet,
-            arrival.wanted - i < sizeof flood_packet ? arrival.wanted - i : sizeof flood_packet);
-    free(arrival.data);
+    assert_flood_arrives(test, said);
+}
+
+static void test_relay_waits_for_room(void **state)
+{
+    struct test *test = *state;
+    test->full = true;
+    size_t said = flood(test);
+    test->full = false;
+    assert_flood_arrives(test, said);
 }
 
 static void test_relay_tells_the_library_that_the_broker_has_gone(void **state)
@@ -484,6 +583,67 @@ static void test_relay_ends_nothing_that_was_lost(void **state)
     assert_int_equal(test->ack_count, 0);
 }
 
+/* The broker has said its last word: what is sent to it now arrives nowhere. */
+static void test_relay_ends_nothing_behind_the_end(void **state)
+{
+    struct test *test = *state;
+    test->qos = 0;
+    shutdown(test->broker, SHUT_WR);
+    fixture_run(&test->fixture, has_ended, &test->library);
+    publish(test, 0, 100);
+    mqttrelay_flush(test->relay);
+    mqttrelay_look(test->relay);
+    mqttrelay_hurry(test->relay, true);
+    assert_int_equal(test->ack_count, 0);
+    assert_false(mqttrelay_awaits(test->relay));
+}
+
+/* Sent, and then the broker resets the connection, as it does when it closes it unread. */
+static void test_relay_ends_nothing_that_a_reset_took(void **state)
+{
+    struct test *test = *state;
+    struct linger reset = {.l_onoff = 1};
+    test->qos = 0;
+    publish(test, 0, 100);
+    mqttrelay_flush(test->relay);
+    mqttrelay_hurry(test->relay, false);
+    assert_int_equal(setsockopt(test->broker, SOL_SOCKET, SO_LINGER, &reset, sizeof reset), 0);
+    close(test->broker);
+    test->broker = open("/dev/null", O_RDWR);
+    fixture_run(&test->fixture, has_ended, &test->library);
+    mqttrelay_look(test->relay);
+    assert_int_equal(test->ack_count, 0);
+}
+
+static bool has_passed(void *ctx)
+{
+    struct test *test = ctx;
+    mqttrelay_hurry(test->relay, false);
+    return ++test->message_count > 1000 || test->full;
+}
+
+static void set_full(void *ctx)
+{
+    struct test *test = ctx;
+    test->full = true;
+}
+
+/* A broker that acknowledges nothing costs no passes of the loop. */
+static void test_relay_does_not_look_in_vain(void **state)
+{
+    struct test *test = *state;
+    struct timer end = {0};
+    publish(test, 0, 1);
+    mqttrelay_flush(test->relay);
+    timer_init(&end, test->fixture.loop, set_full, test);
+    timer_set(&end, loop_now(test->fixture.loop) + 400);
+    fixture_run(&test->fixture, has_passed, test);
+    assert_in_range(test->message_count, 1, 6);
+    test->full = false;
+    SAY(test->broker, "\x40\x02\x80\x00");
+    assert_acks(test, 1);
+}
+
 static void test_relay_needs_descriptors(void **state)
 {
     struct rlimit before, none;
@@ -496,7 +656,7 @@ static void test_relay_needs_descriptors(void **state)
     for (int room = 0; room < 3; room++) {
         none.rlim_cur = (rlim_t)fds[1] + 1 + (rlim_t)room;
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-        assert_null(mqttrelay_new(fds[0]));
+        assert_null(mqttrelay_new(fds[0], true));
     }
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     SAY(fds[1], "x");
@@ -512,10 +672,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_relay_passes_everything_on),
         TEST(test_relay_publishes_and_takes_the_acknowledgements),
+        TEST(test_relay_takes_messages),
+        TEST(test_relay_leaves_a_bad_message_to_the_library),
+        TEST(test_relay_takes_a_message_of_any_size),
         TEST(test_relay_keeps_packets_whole),
         TEST(test_relay_lets_no_publication_overtake_a_subscription),
         TEST(test_relay_waits_for_the_broker),
-        TEST(test_relay_takes_much_while_the_library_reads_nothing),
+        TEST(test_relay_waits_for_the_library),
+        TEST(test_relay_waits_for_room),
         TEST(test_relay_tells_the_library_that_the_broker_has_gone),
         TEST(test_relay_hears_the_last_words),
         TEST(test_relay_survives_a_reset),
@@ -526,6 +690,9 @@ int main(void)
         TEST(test_relay_ends_what_needs_no_acknowledgement),
         TEST(test_relay_ends_only_what_the_connection_has),
         TEST(test_relay_ends_nothing_that_was_lost),
+        TEST(test_relay_ends_nothing_behind_the_end),
+        TEST(test_relay_ends_nothing_that_a_reset_took),
+        TEST(test_relay_does_not_look_in_vain),
         cmocka_unit_test(test_relay_needs_descriptors),
     };
 

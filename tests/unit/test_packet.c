@@ -161,6 +161,8 @@ struct heard {
     size_t library_size;
     unsigned acks[16][2];
     size_t ack_count;
+    unsigned char messages[256]; /* whole packets */
+    size_t messages_size;
 };
 
 static void hear(struct heard *heard, const void *stream, size_t size, size_t step)
@@ -174,7 +176,7 @@ static void hear(struct heard *heard, const void *stream, size_t size, size_t st
         for (;;) {
             struct packet_part part = packet_read(&reader, bytes + begin, there - begin);
             if (part.kind == PACKET_MORE) {
-                assert_true(there - begin < PACKET_DECIDES);
+                assert_true(there - begin < PACKET_DECIDES || bytes[begin] >> 4 == 3);
                 break;
             }
             assert_true(part.size > 0 && part.size <= there - begin);
@@ -184,6 +186,9 @@ static void hear(struct heard *heard, const void *stream, size_t size, size_t st
             } else if (part.kind == PACKET_PUBACK) {
                 heard->acks[heard->ack_count][0] = part.identifier;
                 heard->acks[heard->ack_count++][1] = part.reason_code;
+            } else if (part.kind == PACKET_PUBLISH) {
+                memcpy(heard->messages + heard->messages_size, bytes + begin, part.size);
+                heard->messages_size += part.size;
             }
             begin += part.size;
         }
@@ -204,6 +209,123 @@ static void assert_heard(const void *stream, size_t size, const void *library, s
     }
 }
 
+static void test_packet_hands_messages_out_whole(void **state)
+{
+    static const char stream[] = "\x31\x08\x00\x03xyz\x40\x02\x80\xd0\x00"
+                                 "\x3a\x07\x00\x01t\x00\x01\x00n\x30\x00";
+    static const char messages[] = "\x31\x08\x00\x03xyz\x40\x02\x80"
+                                   "\x3a\x07\x00\x01t\x00\x01\x00n\x30\x00";
+    struct heard heard;
+    (void)state;
+    for (size_t step = 1; step < sizeof stream; step++) {
+        hear(&heard, stream, sizeof stream - 1, step);
+        assert_int_equal(heard.messages_size, sizeof messages - 1);
+        assert_memory_equal(heard.messages, messages, sizeof messages - 1);
+        assert_int_equal(heard.library_size, 2);
+    }
+    /* Larger than the broker was told: the library's from its first byte. */
+    static const char large[] = "\x30\x80\x80\x80\x04\x00\x01t";
+    hear(&heard, large, sizeof large - 1, sizeof large - 1);
+    assert_int_equal(heard.library_size, sizeof large - 1);
+}
+
+/* A PUBLISH of that first byte and what follows the fixed header. */
+static bool read_publish(
+    unsigned first, const void *body, size_t size, bool version5, struct packet_message *message)
+{
+    static unsigned char packet[128];
+    assert_true(size < 126);
+    packet[0] = (unsigned char)first;
+    packet[1] = (unsigned char)size;
+    memcpy(packet + 2, body, size);
+    return packet_read_message(packet, size + 2, version5, message);
+}
+
+#define READ(first, body, version5, message)                                                       \
+    read_publish(first, body, sizeof(body) - 1, version5, message)
+
+static void assert_text(const char *text, size_t length, const char *expected)
+{
+    assert_int_equal(length, strlen(expected));
+    assert_memory_equal(text, expected, length);
+}
+
+static void test_packet_reads_messages(void **state)
+{
+    struct packet_message message;
+    (void)state;
+    assert_true(READ(0x31,
+        "\x00\x03"
+        "a/bno",
+        false, &message));
+    assert_text(message.topic, message.topic_length, "a/b");
+    assert_text(message.payload, message.payload_length, "no");
+    assert_int_equal(message.qos, 0);
+    assert_true(message.retain && !message.duplicate);
+    assert_null(message.response_topic);
+    assert_null(message.correlation_data);
+    assert_int_equal(message.expiry_s, UINT32_MAX);
+    assert_true(READ(0x3a, "\x00\x01t\x12\x34\x00", true, &message));
+    assert_int_equal(message.qos, 1);
+    assert_int_equal(message.identifier, 0x1234);
+    assert_true(!message.retain && message.duplicate);
+    assert_int_equal(message.payload_length, 0);
+    /* Every property that section 3.3.2.3 allows, but the Topic Alias. */
+    assert_true(READ(0x30,
+        "\x00\x01t\x29"
+        "\x01\x01"
+        "\x02\x00\x00\x01\x02"
+        "\x03\x00\x02zz"
+        "\x08\x00\x03r/s"
+        "\x09\x00\x02\x00\xff"
+        "\x0b\x81\x01\x0b\x02"
+        "\x26\x00\x01k\x00\x02vv\x26\x00\x00\x00\x00{",
+        true, &message));
+    assert_text(message.response_topic, message.response_topic_length, "r/s");
+    assert_int_equal(message.correlation_length, 2);
+    assert_memory_equal(message.correlation_data, "\x00\xff", 2);
+    assert_int_equal(message.expiry_s, 258);
+    assert_text(message.payload, message.payload_length, "{");
+}
+
+static void test_packet_refuses_what_is_no_message(void **state)
+{
+    struct packet_message message;
+    (void)state;
+    assert_false(READ(0x30, "", false, &message));
+    assert_false(READ(0x30, "\x00\x00x", false, &message));     /* no topic */
+    assert_false(READ(0x30, "\x00\x09tt", false, &message));    /* cut short */
+    assert_false(READ(0x30, "\x00\x02t\x00", false, &message)); /* U+0000 */
+    assert_false(READ(0x30, "\x00\x02\xc0\x80", false, &message));
+    assert_false(READ(0x32, "\x00\x01t\x01", false, &message)); /* half a Packet Identifier */
+    assert_false(READ(0x32, "\x00\x01t\x00\x00", false, &message));
+    assert_true(READ(0x32, "\x00\x01t\x00\x01", false, &message));
+    assert_false(READ(0x30, "\x00\x01t", true, &message));         /* no properties */
+    assert_false(READ(0x30, "\x00\x01t\x02\x01", true, &message)); /* beyond the end */
+    assert_false(READ(0x30, "\x00\x01t\x01\x01", true, &message)); /* no value */
+    assert_true(READ(0x30, "\x00\x01t\x02\x01\x01", true, &message));
+    assert_false(READ(0x30, "\x00\x01t\x02\x7f\x01", true, &message));     /* unknown */
+    assert_false(READ(0x30, "\x00\x01t\x03\x23\x00\x01", true, &message)); /* an alias */
+    assert_false(READ(0x30, "\x00\x01t\xff\xff\xff\xff\x01", true, &message));
+    assert_true(READ(0x30, "\x00\x01t\x04\x08\x00\x01r", true, &message));
+    assert_false(READ(0x30, "\x00\x01t\x08\x08\x00\x01r\x08\x00\x01r", true, &message)); /* twice */
+    assert_false(READ(0x30, "\x00\x01t\x08\x09\x00\x01r\x09\x00\x01r", true, &message));
+    assert_false(
+        READ(0x30, "\x00\x01t\x0a\x02\x00\x00\x00\x01\x02\x00\x00\x00\x01", true, &message));
+}
+
+static void test_packet_acknowledges(void **state)
+{
+    struct buf out;
+    (void)state;
+    buf_init(&out, 7);
+    assert_true(packet_append_puback(&out, 0x1234));
+    assert_int_equal(out.length, 4);
+    assert_memory_equal(out.data, "\x40\x02\x12\x34", 4);
+    assert_false(packet_append_puback(&out, 1));
+    buf_clear(&out);
+}
+
 static void test_packet_finds_its_acknowledgements(void **state)
 {
     static const char stream[] = "\x40\x02\x80\x00"                /* success, short form */
@@ -211,13 +333,14 @@ static void test_packet_finds_its_acknowledgements(void **state)
                                  "\x40\x03\x80\x01\x10"            /* no matching subscribers */
                                  "\x40\x02\x00\x07"                /* the library's */
                                  "\x31\x08\x00\x03xyz\x40\x02\x80" /* PUBLISH that holds one */
+                                 "\x34\x08\x00\x01t\x00\x01\x00no" /* QoS 2: the library's */
                                  "\x40\x09\x80\x02\x87\x05\x1f\x00\x02no" /* Reason String */
                                  "\x40\x82\x00\x80\x03" /* a length of more bytes than needed */
                                  "\x40\x05\x00\x08\x97\x00\x00" /* the library's, with more */
                                  "\x90\x04\x00\x01\x00\x01";    /* SUBACK */
     static const char library[] = "\xd0\x00"
                                   "\x40\x02\x00\x07"
-                                  "\x31\x08\x00\x03xyz\x40\x02\x80"
+                                  "\x34\x08\x00\x01t\x00\x01\x00no"
                                   "\x40\x05\x00\x08\x97\x00\x00"
                                   "\x90\x04\x00\x01\x00\x01";
     static const unsigned acks[][2] = {{0x8000, 0}, {0x8001, 0x10}, {0x8002, 0x87}, {0x8003, 0}};
@@ -262,6 +385,10 @@ int main(void)
         cmocka_unit_test(test_packet_writes_lengths_of_any_size),
         cmocka_unit_test(test_packet_refuses_what_does_not_fit),
         cmocka_unit_test(test_packet_finds_its_acknowledgements),
+        cmocka_unit_test(test_packet_hands_messages_out_whole),
+        cmocka_unit_test(test_packet_reads_messages),
+        cmocka_unit_test(test_packet_refuses_what_is_no_message),
+        cmocka_unit_test(test_packet_acknowledges),
         cmocka_unit_test(test_packet_leaves_to_the_library_what_it_cannot_read),
         cmocka_unit_test(test_packet_counts_whole_packets),
     };
