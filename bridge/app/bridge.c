@@ -259,7 +259,7 @@ static void publish_info(void *ctx)
     buf_init(&payload, UINT16_MAX);
     payload_info(&payload, BRIDGE_VERSION, bridge->started_ms, bridge->config->aiva.url,
         discovery_prefixes(bridge->discovery));
-    publisher_set(bridge->publisher, PUBLISHER_INFO, payload.data, payload.length);
+    publisher_set(bridge->publisher, OWNTOPIC_INFO, payload.data, payload.length);
     buf_clear(&payload);
 }
 

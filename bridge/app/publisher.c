@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "buf.h"
 #include "convicts.h"
 #include "counters.h"
 #include "limit.h"
@@ -20,11 +19,13 @@
 #define LOG_TAG "publisher"
 #include "log.h"
 
-/* Messages made up on demand wait in their jobs' records, not here: this many beside those that are
- * under way are enough to keep the window full. */
-#define ROOM_TARGET 128
-/* Even when the stream alone keeps the outbox fuller than that, the others get a turn. */
-#define ROOM_AT_LEAST 4
+/* Messages made up on demand wait in their jobs' records, not here: so many beside those that are
+ * under way keep the window full. While the stream is held back it must be fewer than what lets it
+ * go on. Even where others keep the outbox fuller than that, these get a turn, but never more than
+ * has left: a job's record is where they cost nothing. */
+#define ROOM_TARGET       PRESSURE_AHEAD_BEGINS
+#define ROOM_TARGET_AHEAD 16
+#define ROOM_AT_LEAST     4
 
 /* Some brokers answer a message that they do not like by ending the connection, and acknowledge
  * what came before it too late or never. So after this many connections in a row that ended soon
@@ -57,13 +58,6 @@
 /* MQTT 5, 2.1.1 and 3.3: fixed header, topic length, packet identifier, properties. */
 #define PACKET_OVERHEAD 64
 
-struct own_topic {
-    const char *leaf;
-    bool json;
-    char *value; /* owned; NULL until it was set */
-    size_t length;
-};
-
 struct publisher {
     struct loop *loop;
     struct publisher_options options;
@@ -71,19 +65,18 @@ struct publisher {
     struct outbox *outbox;
     struct mqtt *mqtt; /* NULL while there is no connection */
     struct mqtt_limits limits;
-    struct own_topic own[PUBLISHER_TOPICS];
+    struct owntopics own;
     struct timer repair;
     int64_t repaired_ms;
     struct timer again;
     int64_t again_wait_ms;
     struct timer overdue;
     int64_t overdue_wait_ms;
-    size_t suspects;                    /* how many messages are still to be sent one at a time */
-    unsigned quick_losses;              /* in a row */
-    bool own_refused[PUBLISHER_TOPICS]; /* to be said again */
-    bool acknowledged;                  /* something, on this connection */
-    bool proven;                        /* the same of the connection before */
-    uint64_t awaited;                   /* 0: none */
+    size_t suspects;       /* how many messages are still to be sent one at a time */
+    unsigned quick_losses; /* in a row */
+    bool acknowledged;     /* something, on this connection */
+    bool proven;           /* the same of the connection before */
+    uint64_t awaited;      /* 0: none */
     bool hurried;
     bool patient;      /* acknowledgements may lie */
     unsigned gathered; /* acknowledgements since the last pump */
@@ -93,7 +86,6 @@ struct publisher {
     struct pressure_gauge gauge;
     struct timer pressure; /* looks again while the stream is held back */
     struct log_limit refused_limit, repair_limit, key_limit;
-    struct buf topic; /* scratch */
 };
 
 static void fire_repair(void *ctx);
@@ -109,12 +101,8 @@ struct publisher *publisher_new(struct loop *loop, const struct publisher_option
     publisher->options = *options;
     publisher->handler = *handler;
     publisher->outbox = outbox_new();
-    publisher->own[PUBLISHER_STATE] = (struct own_topic){.leaf = "state"};
-    publisher->own[PUBLISHER_INFO] = (struct own_topic){.leaf = "info", .json = true};
-    publisher->own[PUBLISHER_UPSTREAM] = (struct own_topic){.leaf = "upstream", .json = true};
-    publisher->own[PUBLISHER_JOBS] = (struct own_topic){.leaf = "jobs", .json = true};
+    owntopics_init(&publisher->own, options->root);
     publisher->repaired_ms = INT64_MIN / 2;
-    buf_init(&publisher->topic, UINT16_MAX);
     timer_init(&publisher->repair, loop, fire_repair, publisher);
     timer_init(&publisher->again, loop, fire_again, publisher);
     timer_init(&publisher->overdue, loop, fire_overdue, publisher);
@@ -131,9 +119,7 @@ void publisher_free(struct publisher *publisher)
     timer_stop(&publisher->again);
     timer_stop(&publisher->overdue);
     timer_stop(&publisher->pressure);
-    for (size_t i = 0; i < PUBLISHER_TOPICS; i++)
-        free(publisher->own[i].value);
-    buf_clear(&publisher->topic);
+    owntopics_clear(&publisher->own);
     outbox_free(publisher->outbox);
     free(publisher);
 }
@@ -175,6 +161,7 @@ static void check_pressure(void *ctx)
         .messages = count_of_news(publisher),
         .bytes = outbox_bytes(publisher->outbox),
         .unsent = count_of_unsent(publisher),
+        .unsent_bytes = outbox_bytes(publisher->outbox) - outbox_in_flight_bytes(publisher->outbox),
         .flows = flows(publisher),
     };
     enum pressure before = publisher->gauge.pressure;
@@ -221,19 +208,9 @@ uint64_t publisher_send(struct publisher *publisher, const struct outbox_message
     return sequence;
 }
 
-static void queue_own(struct publisher *publisher, unsigned slot, bool first)
+static void queue_own(struct publisher *publisher, enum owntopic topic, bool first)
 {
-    struct own_topic *own = &publisher->own[slot];
-    buf_reset(&publisher->topic);
-    buf_printf(&publisher->topic, "%s/bridge/%s", publisher->options.root, own->leaf);
-    struct outbox_message message = {
-        .topic = publisher->topic.data,
-        .payload = own->value,
-        .payload_length = own->length,
-        .retain = true,
-        .json = own->json,
-        .slot = slot,
-    };
+    const struct outbox_message message = owntopics_message(&publisher->own, topic);
     if (first)
         outbox_push_first(publisher->outbox, &message);
     else
@@ -241,12 +218,9 @@ static void queue_own(struct publisher *publisher, unsigned slot, bool first)
 }
 
 void publisher_set(
-    struct publisher *publisher, enum publisher_topic topic, const char *payload, size_t length)
+    struct publisher *publisher, enum owntopic topic, const char *payload, size_t length)
 {
-    struct own_topic *own = &publisher->own[topic];
-    free(own->value);
-    own->value = xmemdup0(payload, length);
-    own->length = length;
+    owntopics_set(&publisher->own, topic, payload, length);
     if (publisher->mqtt)
         queue_own(publisher, topic, false);
 }
@@ -269,17 +243,17 @@ void publisher_link_up(
     publisher->acknowledged = false;
     publisher->overdue_wait_ms = overdue_wait(limits);
     publisher->again_wait_ms = AGAIN_FIRST_MS;
-    memset(publisher->own_refused, 0, sizeof publisher->own_refused);
+    owntopics_forget_refusals(&publisher->own);
     if (publisher->stopping)
         return;
     if (!limits->retain_available)
         log_error("the broker keeps no retained messages: whoever subscribes later will not see "
                   "the jobs; switch retained messages on at the broker");
-    publisher_set(publisher, PUBLISHER_STATE, "online", strlen("online"));
+    publisher_set(publisher, OWNTOPIC_STATE, "online", strlen("online"));
     /* Each goes to the front, so the last becomes the first: `online` leads. */
-    for (unsigned slot = PUBLISHER_TOPICS - 1; slot >= PUBLISHER_STATE; slot--)
-        if (publisher->own[slot].value)
-            queue_own(publisher, slot, true);
+    for (enum owntopic topic = OWNTOPICS - 1; topic >= OWNTOPIC_STATE; topic--)
+        if (owntopics_is_set(&publisher->own, topic))
+            queue_own(publisher, topic, true);
 }
 
 void publisher_link_down(struct publisher *publisher)
@@ -298,7 +272,7 @@ void publisher_link_down(struct publisher *publisher)
     /* Our own topics come in front of them at the next connection. */
     if (publisher->suspects < in_flight)
         publisher->suspects = in_flight;
-    publisher->suspects += PUBLISHER_TOPICS;
+    publisher->suspects += OWNTOPICS;
 }
 
 static void fire_repair(void *ctx)
@@ -311,7 +285,7 @@ static void fire_repair(void *ctx)
         "%s/bridge/state was overwritten while the bridge is connected: it is set to online "
         "again (another client with this root, or a late last will)",
         publisher->options.root);
-    queue_own(publisher, PUBLISHER_STATE, true);
+    queue_own(publisher, OWNTOPIC_STATE, true);
 }
 
 void publisher_repair_state(struct publisher *publisher)
@@ -336,11 +310,8 @@ void publisher_say_offline(struct publisher *publisher)
     timer_stop(&publisher->repair);
     /* Nothing else has a chance any more, and `offline` behind it would have none either. */
     outbox_drop_waiting(publisher->outbox);
-    struct own_topic *own = &publisher->own[PUBLISHER_STATE];
-    free(own->value);
-    own->value = xstrdup("offline");
-    own->length = strlen(own->value);
-    queue_own(publisher, PUBLISHER_STATE, false);
+    owntopics_set(&publisher->own, OWNTOPIC_STATE, "offline", strlen("offline"));
+    queue_own(publisher, OWNTOPIC_STATE, false);
 }
 
 /* ---- Acknowledgements */
@@ -364,22 +335,15 @@ static void fire_again(void *ctx)
     struct publisher *publisher = ctx;
     if (publisher->stopping)
         return;
-    for (unsigned slot = PUBLISHER_STATE; slot < PUBLISHER_TOPICS; slot++)
-        if (publisher->own_refused[slot])
-            queue_own(publisher, slot, false);
-    memset(publisher->own_refused, 0, sizeof publisher->own_refused);
+    for (enum owntopic topic = OWNTOPIC_STATE; topic < OWNTOPICS; topic++)
+        if (owntopics_take_refusal(&publisher->own, topic))
+            queue_own(publisher, topic, false);
     publisher->handler.on_again(publisher->handler.ctx);
 }
 
 static void plan_again(struct publisher *publisher, const char *topic)
 {
-    for (unsigned slot = PUBLISHER_STATE; slot < PUBLISHER_TOPICS; slot++) {
-        buf_reset(&publisher->topic);
-        buf_printf(
-            &publisher->topic, "%s/bridge/%s", publisher->options.root, publisher->own[slot].leaf);
-        if (strcmp(publisher->topic.data, topic) == 0)
-            publisher->own_refused[slot] = true;
-    }
+    owntopics_note_refusal(&publisher->own, topic);
     publisher->handler.on_refused(publisher->handler.ctx, topic);
     if (timer_is_set(&publisher->again))
         return;
@@ -523,8 +487,11 @@ static bool send_next(struct publisher *publisher)
 
 static void ask_for_more(struct publisher *publisher)
 {
-    size_t count = count_of_unsent(publisher);
-    size_t room = count < ROOM_TARGET ? ROOM_TARGET - count : ROOM_AT_LEAST;
+    size_t unsent = count_of_unsent(publisher), free_places = mqtt_window_free(publisher->mqtt);
+    bool calm = publisher->gauge.pressure == PRESSURE_NONE;
+    size_t target = calm ? ROOM_TARGET : ROOM_TARGET_AHEAD;
+    size_t turn = calm ? free_places : free_places / 2;
+    size_t room = unsent < target ? target - unsent : turn < ROOM_AT_LEAST ? turn : ROOM_AT_LEAST;
     publisher->handler.on_room(publisher->handler.ctx, room);
 }
 
@@ -577,16 +544,14 @@ static void follow_up(struct publisher *publisher)
     } while (publisher->gathered > before && --rounds > 0);
 }
 
-/* Whether acknowledgements may lie until something else wakes the loop. */
-static bool may_be_patient(struct publisher *publisher)
+static bool gathers(const struct publisher *publisher)
 {
-    if (publisher->hurried || publisher->suspects > 0)
-        return false;
-    if (is_held_up(publisher) && publisher->gathered > 1 && mqtt_can_look(publisher->mqtt)) {
-        loop_nap(publisher->loop, GATHER_US);
-        return true;
-    }
-    /* While all that there is has been sent, nothing follows from most of them. */
+    return is_held_up(publisher) && publisher->gathered > 1 && mqtt_can_look(publisher->mqtt);
+}
+
+/* While all that there is has been sent, nothing follows from most acknowledgements. */
+static bool is_idle(const struct publisher *publisher)
+{
     return outbox_count(publisher->outbox) == outbox_in_flight(publisher->outbox) &&
            publisher->gauge.pressure == PRESSURE_NONE && publisher->awaited == 0;
 }
@@ -597,7 +562,11 @@ void publisher_pump(struct publisher *publisher)
         return;
     fill_window(publisher);
     follow_up(publisher);
-    publisher->patient = may_be_patient(publisher);
+    bool urgent = publisher->hurried || publisher->suspects > 0;
+    bool naps = !urgent && gathers(publisher);
+    if (naps)
+        loop_nap(publisher->loop, GATHER_US);
+    publisher->patient = naps || (!urgent && is_idle(publisher));
     publisher->gathered = 0;
     mqtt_want_acks(publisher->mqtt, !publisher->patient);
 }

@@ -159,7 +159,7 @@ static void say_counts(struct tracker *tracker)
     buf_reset(&tracker->payload);
     payload_counts(&tracker->payload, tracker->jobs);
     publisher_set(
-        tracker->publisher, PUBLISHER_JOBS, tracker->payload.data, tracker->payload.length);
+        tracker->publisher, OWNTOPIC_JOBS, tracker->payload.data, tracker->payload.length);
 }
 
 /*

@@ -102,7 +102,7 @@ static void set_state(struct upstream *upstream, enum state state, const char *f
     struct buf payload;
     buf_init(&payload, 8 * LIMIT_DETAIL);
     payload_upstream(&payload, state_names[state], upstream->since_ms, detail);
-    publisher_set(upstream->publisher, PUBLISHER_UPSTREAM, payload.data, payload.length);
+    publisher_set(upstream->publisher, OWNTOPIC_UPSTREAM, payload.data, payload.length);
     buf_clear(&payload);
 }
 

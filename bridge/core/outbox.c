@@ -31,7 +31,7 @@ struct outbox {
     struct item_queue patient;        /* those that can wait, in a line of their own until sent */
     struct item *slots[OUTBOX_SLOTS]; /* the one of each slot that waits */
     uint64_t last_sequence;
-    size_t count, in_flight, bytes;
+    size_t count, in_flight, bytes, in_flight_bytes;
     size_t patient_count, patient_bytes;
     unsigned turn; /* counts what is sent */
 };
@@ -52,6 +52,20 @@ static void leave_patient(struct outbox *outbox, struct item *item)
     outbox->patient_bytes -= item->size;
 }
 
+static void take_off(struct outbox *outbox, struct item *item)
+{
+    item->in_flight = true;
+    outbox->in_flight++;
+    outbox->in_flight_bytes += item->size;
+}
+
+static void land(struct outbox *outbox, struct item *item)
+{
+    item->in_flight = false;
+    outbox->in_flight--;
+    outbox->in_flight_bytes -= item->size;
+}
+
 static void remove_item(struct outbox *outbox, struct item *item)
 {
     if (outbox->next == item)
@@ -65,7 +79,7 @@ static void remove_item(struct outbox *outbox, struct item *item)
     outbox->count--;
     outbox->bytes -= item->size;
     if (item->in_flight)
-        outbox->in_flight--;
+        land(outbox, item);
     free(item);
 }
 
@@ -197,9 +211,8 @@ const struct outbox_entry *outbox_send_next(struct outbox *outbox, int64_t now_m
         leave_patient(outbox, item);
         line_up(outbox, item, true);
     }
-    item->in_flight = true;
+    take_off(outbox, item);
     item->entry.sent_ms = now_ms;
-    outbox->in_flight++;
     outbox->next = TAILQ_NEXT(item, link);
     if (outbox->slots[item->slot] == item)
         outbox->slots[item->slot] = NULL;
@@ -211,8 +224,7 @@ void outbox_unsend(struct outbox *outbox)
     struct item *item = outbox->next ? TAILQ_PREV(outbox->next, item_queue, link)
                                      : TAILQ_LAST(&outbox->items, item_queue);
     assert(item && item->in_flight);
-    item->in_flight = false;
-    outbox->in_flight--;
+    land(outbox, item);
     outbox->next = item;
     if (item->slot != OUTBOX_NO_SLOT && !outbox->slots[item->slot])
         outbox->slots[item->slot] = item;
@@ -267,10 +279,9 @@ bool outbox_rewind(struct outbox *outbox, int64_t now_ms)
     if (item && item->in_flight && (item->overtaken || (quick && outbox->in_flight == 1)))
         item->entry.losses++;
     for (; item && item->in_flight; item = TAILQ_NEXT(item, link)) {
-        item->in_flight = false;
+        land(outbox, item);
         item->overtaken = false;
     }
-    outbox->in_flight = 0;
     drop_outdated(outbox);
     outbox->next = TAILQ_FIRST(&outbox->items);
     return quick;
@@ -297,6 +308,11 @@ size_t outbox_count(const struct outbox *outbox)
 size_t outbox_in_flight(const struct outbox *outbox)
 {
     return outbox->in_flight;
+}
+
+size_t outbox_in_flight_bytes(const struct outbox *outbox)
+{
+    return outbox->in_flight_bytes;
 }
 
 size_t outbox_bytes(const struct outbox *outbox)

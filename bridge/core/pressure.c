@@ -7,9 +7,7 @@
  * cache when they are sent. What is under way does not count: with a large window it would hold
  * reading back until nothing is left to send, and a broker without TCP_NODELAY holds its
  * acknowledgements back while nothing is sent. */
-#define AHEAD_MESSAGES 128
-#define AHEAD_LEAST    24
-#define AHEAD_BYTES    (2u * 1024 * 1024)
+#define AHEAD_BYTES (2u * 1024 * 1024)
 
 static bool exceeds(size_t messages, size_t bytes, size_t most_messages, size_t most_bytes)
 {
@@ -26,8 +24,8 @@ static bool is_full(const struct pressure_gauge *gauge, const struct pressure_lo
 static bool is_ahead(const struct pressure_gauge *gauge, const struct pressure_load *load)
 {
     if (gauge->pressure == PRESSURE_AHEAD)
-        return exceeds(load->unsent, load->bytes, AHEAD_LEAST, AHEAD_BYTES / 4);
-    return exceeds(load->unsent, load->bytes, AHEAD_MESSAGES, AHEAD_BYTES);
+        return exceeds(load->unsent, load->unsent_bytes, PRESSURE_AHEAD_ENDS, AHEAD_BYTES / 4);
+    return exceeds(load->unsent, load->unsent_bytes, PRESSURE_AHEAD_BEGINS, AHEAD_BYTES);
 }
 
 enum pressure pressure_update(struct pressure_gauge *gauge, const struct pressure_load *load)

@@ -7,6 +7,7 @@
 
 #include "mqtt.h"
 #include "outbox.h"
+#include "owntopics.h"
 #include "pressure.h"
 
 /*
@@ -16,15 +17,6 @@
 struct publisher;
 struct loop;
 struct counters;
-
-/* The bridge's own retained topics; the values are the outbox's slots. */
-enum publisher_topic {
-    PUBLISHER_STATE = 1,
-    PUBLISHER_INFO,
-    PUBLISHER_UPSTREAM,
-    PUBLISHER_JOBS,
-    PUBLISHER_TOPICS, /* one more than the last */
-};
 
 struct publisher_options {
     const char *root; /* borrowed for the publisher's life */
@@ -59,7 +51,7 @@ uint64_t publisher_send(struct publisher *publisher, const struct outbox_message
 /* Sets one of the bridge's own topics. Kept and sent again at each connection; while there is none
  * only the last value counts. */
 void publisher_set(
-    struct publisher *publisher, enum publisher_topic topic, const char *payload, size_t length);
+    struct publisher *publisher, enum owntopic topic, const char *payload, size_t length);
 
 /* A connection is there: says `online`, then the other topics of the bridge, then what waits. */
 void publisher_link_up(

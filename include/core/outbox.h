@@ -77,6 +77,7 @@ void outbox_drop_waiting(struct outbox *outbox);
 size_t outbox_count(const struct outbox *outbox); /* waiting and in flight */
 size_t outbox_in_flight(const struct outbox *outbox);
 size_t outbox_bytes(const struct outbox *outbox); /* memory that the entries hold */
+size_t outbox_in_flight_bytes(const struct outbox *outbox);
 /* The messages that can wait, and have not been sent. */
 size_t outbox_patient_count(const struct outbox *outbox);
 size_t outbox_patient_bytes(const struct outbox *outbox);

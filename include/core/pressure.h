@@ -21,10 +21,10 @@ struct pressure_gauge {
 
 /* What waits for the broker. */
 struct pressure_load {
-    size_t messages, bytes; /* not acknowledged */
-    size_t unsent;          /* of the messages: the broker's window has no room for them */
-    bool flows;             /* it is not PRESSURE_FLOW_MS since something should have been
-                               acknowledged */
+    size_t messages, bytes;      /* not acknowledged */
+    size_t unsent, unsent_bytes; /* of these: the broker's window has no room for them */
+    bool flows;                  /* it is not PRESSURE_FLOW_MS since something should have been
+                                    acknowledged */
 };
 
 /* The pressure under that load. Each state is left at a fraction of what it is entered at. While
@@ -32,5 +32,9 @@ struct pressure_load {
 enum pressure pressure_update(struct pressure_gauge *gauge, const struct pressure_load *load);
 
 #define PRESSURE_FLOW_MS 1000
+
+/* PRESSURE_AHEAD begins beyond the one, of messages that are not sent, and ends at the other. */
+#define PRESSURE_AHEAD_BEGINS 128
+#define PRESSURE_AHEAD_ENDS   24
 
 #endif

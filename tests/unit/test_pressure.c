@@ -16,9 +16,11 @@ static struct pressure_gauge new_gauge(size_t limit)
 /* With nothing sent. */
 static enum pressure update(struct pressure_gauge *gauge, size_t messages, size_t bytes, bool flows)
 {
-    return pressure_update(
-        gauge, &(struct pressure_load){
-                   .messages = messages, .bytes = bytes, .unsent = messages, .flows = flows});
+    return pressure_update(gauge, &(struct pressure_load){.messages = messages,
+                                      .bytes = bytes,
+                                      .unsent = messages,
+                                      .unsent_bytes = bytes,
+                                      .flows = flows});
 }
 
 static void test_pressure_takes_everything_in_up_to_the_limit_while_nothing_flows(void **state)
@@ -71,11 +73,16 @@ static void test_pressure_does_not_count_what_is_under_way(void **state)
 {
     (void)state;
     struct pressure_gauge gauge = new_gauge(100000);
-    struct pressure_load load = {.messages = 60000, .unsent = 10, .flows = true};
+    struct pressure_load load = {
+        .messages = 60000, .bytes = LIMIT_OUTBOX_BYTES / 2, .unsent = 10, .flows = true};
     assert_int_equal(pressure_update(&gauge, &load), PRESSURE_NONE);
     load.unsent = 5000;
     assert_int_equal(pressure_update(&gauge, &load), PRESSURE_AHEAD);
     load.unsent = 10;
+    assert_int_equal(pressure_update(&gauge, &load), PRESSURE_NONE);
+    load.unsent_bytes = load.bytes;
+    assert_int_equal(pressure_update(&gauge, &load), PRESSURE_AHEAD);
+    load.unsent_bytes = 10;
     assert_int_equal(pressure_update(&gauge, &load), PRESSURE_NONE);
     load.messages = 100000;
     assert_int_equal(pressure_update(&gauge, &load), PRESSURE_FULL);

@@ -1,0 +1,402 @@
+/* bridge/app/publisher.c with fakes of the connection and of the loop, so that the test says when
+ * which acknowledgement comes, and sees what is waited for. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "counters.h"
+#include "loop.h"
+#include "mqtt.h"
+#include "publisher.h"
+
+enum { WINDOW = 20, SENT_MOST = 100000 };
+
+/* ---- The connection */
+
+struct mqtt {
+    unsigned window, in_flight;
+    uint64_t sent[SENT_MOST];
+    size_t sent_count, acknowledged;
+    unsigned looks;
+    unsigned per_look; /* acknowledgements that each look finds */
+    bool can_look;
+    bool acks_at_once; /* as it was wanted last */
+};
+
+static struct mqtt mqtt;
+static struct publisher *publisher;
+
+enum mqtt_state mqtt_state(const struct mqtt *connection)
+{
+    (void)connection;
+    return MQTT_CONNECTED;
+}
+
+unsigned mqtt_window_free(const struct mqtt *connection)
+{
+    return connection->window - connection->in_flight;
+}
+
+bool mqtt_publish(struct mqtt *connection, const struct mqtt_publication *publication,
+    uint64_t sequence, struct error *error)
+{
+    (void)publication, (void)error;
+    assert_true(mqtt_window_free(connection) > 0);
+    assert_true(connection->sent_count < SENT_MOST);
+    connection->sent[connection->sent_count++] = sequence;
+    connection->in_flight++;
+    return true;
+}
+
+void mqtt_cork(struct mqtt *connection)
+{
+    (void)connection;
+}
+
+void mqtt_uncork(struct mqtt *connection)
+{
+    (void)connection;
+}
+
+static void acknowledge(unsigned count)
+{
+    while (count-- > 0 && mqtt.acknowledged < mqtt.sent_count) {
+        mqtt.in_flight--;
+        publisher_acknowledged(publisher, mqtt.sent[mqtt.acknowledged++], 0, 1);
+    }
+}
+
+void mqtt_look(const struct mqtt *connection)
+{
+    assert_ptr_equal(connection, &mqtt);
+    mqtt.looks++;
+    acknowledge(mqtt.per_look);
+}
+
+bool mqtt_can_look(const struct mqtt *connection)
+{
+    return connection->can_look;
+}
+
+void mqtt_want_acks(struct mqtt *connection, bool at_once)
+{
+    connection->acks_at_once = at_once;
+}
+
+const char *mqtt_reason_text(int reason_code)
+{
+    (void)reason_code;
+    return "";
+}
+
+/* ---- The loop: no time passes */
+
+static unsigned naps;
+
+int64_t loop_now(const struct loop *loop)
+{
+    (void)loop;
+    return 1;
+}
+
+void loop_nap(struct loop *loop, unsigned microseconds)
+{
+    (void)loop;
+    assert_in_range(microseconds, 1, 1000);
+    naps++;
+}
+
+void timer_init(struct timer *timer, struct loop *loop, void (*fire)(void *ctx), void *ctx)
+{
+    *timer = (struct timer){.fire = fire, .ctx = ctx, .loop = loop};
+}
+
+void timer_set(struct timer *timer, int64_t at_ms)
+{
+    timer->at_ms = at_ms;
+    timer->position = 1;
+}
+
+void timer_stop(struct timer *timer)
+{
+    timer->position = 0;
+}
+
+bool timer_is_set(const struct timer *timer)
+{
+    return timer->position > 0;
+}
+
+/* ---- Those who publish */
+
+static size_t flags; /* states that are to be said again, as the tracker marks them */
+static enum pressure pressure;
+static char payload[32768];
+static size_t payload_length;
+static struct counters counters;
+
+static void say(const char *topic)
+{
+    const struct outbox_message message = {
+        .topic = topic, .payload = payload, .payload_length = payload_length, .retain = true};
+    publisher_send(publisher, &message);
+}
+
+static void on_room(void *ctx, size_t room)
+{
+    (void)ctx;
+    for (; room > 0 && flags > 0; room--, flags--)
+        say("aiva/jobs/said/state");
+}
+
+static void on_pressure(void *ctx, enum pressure now)
+{
+    (void)ctx;
+    pressure = now;
+}
+
+static void on_refused(void *ctx, const char *topic)
+{
+    (void)ctx, (void)topic;
+}
+
+static void on_event(void *ctx)
+{
+    (void)ctx;
+}
+
+static void on_done(void *ctx, uint64_t sequence)
+{
+    (void)ctx, (void)sequence;
+}
+
+/* All of the bridge's own topics have been sent and acknowledged. */
+static void open_window(unsigned window)
+{
+    static const struct publisher_options options = {
+        .root = "aiva", .qos = 1, .queue_limit = 100000, .counters = &counters};
+    struct mqtt_limits limits = {.window = window,
+        .maximum_packet_size = UINT32_MAX,
+        .maximum_qos = 2,
+        .retain_available = true,
+        .keep_alive_s = 30};
+    memset(&mqtt, 0, sizeof mqtt);
+    memset(payload, 'x', sizeof payload);
+    mqtt.window = window;
+    mqtt.can_look = true;
+    payload_length = 100;
+    flags = 0;
+    pressure = PRESSURE_NONE;
+    publisher = publisher_new(NULL, &options,
+        &(struct publisher_handler){
+            NULL, on_room, on_pressure, on_refused, on_event, on_event, on_done});
+    publisher_link_up(publisher, &mqtt, &limits);
+    publisher_pump(publisher);
+    acknowledge(WINDOW);
+    publisher_pump(publisher);
+    naps = mqtt.looks = 0;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    open_window(WINDOW);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    publisher_free(publisher);
+    return 0;
+}
+
+static void say_many(unsigned count)
+{
+    while (count-- > 0)
+        say("aiva/jobs/one/state");
+}
+
+/* ---- When to wake up */
+
+static void test_publisher_naps_while_acknowledgements_come_in_quick_succession(void **state)
+{
+    (void)state;
+    say_many(60);
+    publisher_pump(publisher);
+    assert_true(mqtt.acks_at_once); /* nothing is known of the broker's pace yet */
+    assert_int_equal(naps, 0);
+    acknowledge(2);
+    publisher_pump(publisher);
+    assert_int_equal(naps, 1);
+    assert_false(mqtt.acks_at_once);
+    /* Nothing has come meanwhile: the next one is waited for. */
+    publisher_pump(publisher);
+    assert_int_equal(naps, 1);
+    assert_true(mqtt.acks_at_once);
+    /* One by one, slowly. */
+    acknowledge(1);
+    publisher_pump(publisher);
+    assert_int_equal(naps, 1);
+    assert_true(mqtt.acks_at_once);
+}
+
+static void test_publisher_does_not_nap_where_nothing_can_be_looked_for(void **state)
+{
+    (void)state;
+    mqtt.can_look = false;
+    say_many(60);
+    publisher_pump(publisher);
+    acknowledge(5);
+    publisher_pump(publisher);
+    assert_int_equal(naps, 0);
+    assert_true(mqtt.acks_at_once);
+}
+
+static void test_publisher_does_not_nap_in_a_hurry(void **state)
+{
+    (void)state;
+    publisher_hurry(publisher);
+    say_many(60);
+    publisher_pump(publisher);
+    acknowledge(5);
+    publisher_pump(publisher);
+    assert_int_equal(naps, 0);
+    assert_true(mqtt.acks_at_once);
+}
+
+static void test_publisher_lets_acknowledgements_lie_once_all_is_sent(void **state)
+{
+    (void)state;
+    say_many(5);
+    publisher_pump(publisher);
+    assert_int_equal(mqtt.in_flight, 5);
+    assert_int_equal(naps, 0);
+    assert_false(mqtt.acks_at_once);
+    publisher_await(publisher, mqtt.sent[mqtt.sent_count - 1]);
+    publisher_pump(publisher);
+    assert_true(mqtt.acks_at_once);
+}
+
+/* A broker that answers while it is sent to: as much as is there, but not for ever. */
+static void test_publisher_follows_up(void **state)
+{
+    (void)state;
+    say_many(400);
+    mqtt.per_look = 7;
+    size_t before = mqtt.sent_count;
+    publisher_pump(publisher);
+    assert_int_equal(mqtt.looks, 4);
+    assert_int_equal(mqtt.sent_count - before, WINDOW + 4 * 7);
+    assert_int_equal(mqtt.in_flight, WINDOW);
+    assert_int_equal(naps, 1);
+    mqtt.per_look = 0;
+    mqtt.looks = 0;
+    publisher_pump(publisher);
+    assert_int_equal(mqtt.looks, 1);
+}
+
+static void test_publisher_sends_everything_in_order(void **state)
+{
+    (void)state;
+    uint64_t last = 0;
+    size_t first = mqtt.sent_count;
+    say_many(500);
+    for (unsigned pass = 0; !publisher_is_drained(publisher); pass++) {
+        mqtt.per_look = (unsigned)rand() % 5;
+        publisher_collect(publisher);
+        acknowledge((unsigned)rand() % 3);
+        publisher_pump(publisher);
+        assert_true(pass < 10000);
+    }
+    assert_int_equal(mqtt.sent_count - first, 500);
+    for (size_t i = first; i < mqtt.sent_count; i++) {
+        assert_true(mqtt.sent[i] > last);
+        last = mqtt.sent[i];
+    }
+}
+
+/* ---- What waits where */
+
+struct run {
+    size_t most;     /* messages in the outbox at a time */
+    unsigned passes; /* until no state is left to be said again */
+    size_t events;
+};
+
+/* States to be said again, beside a stream of `events` a pass while it is not held back. */
+static struct run run_refill(size_t states, unsigned acks, unsigned events)
+{
+    struct run run = {0};
+    flags = states;
+    for (; flags > 0 && run.passes < 100000; run.passes++) {
+        if (pressure == PRESSURE_NONE) {
+            say_many(events);
+            run.events += events;
+        }
+        acknowledge(acks);
+        publisher_pump(publisher);
+        if (publisher_waiting(publisher) > run.most)
+            run.most = publisher_waiting(publisher);
+    }
+    return run;
+}
+
+/* Else a million jobs would be a million messages, and not a million flags. */
+static void test_publisher_makes_up_only_what_leaves(void **state)
+{
+    (void)state;
+    struct run run = run_refill(20000, 1, 1);
+    assert_int_equal(flags, 0);
+    assert_in_range(run.most, WINDOW, 300);
+    assert_true(run.events > 0);
+}
+
+static void test_publisher_lets_the_stream_go_on_while_states_are_said_again(void **state)
+{
+    (void)state;
+    struct run run = run_refill(20000, 20, 40);
+    assert_int_equal(flags, 0);
+    assert_in_range(run.most, WINDOW, 300);
+    assert_in_range(run.events, 5000, 40000);
+}
+
+/* Reading goes on before nothing is left to send, however large the window and the messages. */
+static void test_publisher_does_not_count_what_is_under_way_as_waiting(void **state)
+{
+    (void)state;
+    publisher_free(publisher);
+    open_window(100);
+    payload_length = 20000;
+    for (unsigned pass = 0; pass < 2000; pass++) {
+        if (pressure == PRESSURE_NONE)
+            say_many(30);
+        acknowledge(5);
+        publisher_pump(publisher);
+        assert_true(pass == 0 || mqtt.in_flight > 25);
+        assert_true(publisher_waiting(publisher) <= 100 + 128 + 30);
+    }
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_publisher_naps_while_acknowledgements_come_in_quick_succession),
+        TEST(test_publisher_does_not_nap_where_nothing_can_be_looked_for),
+        TEST(test_publisher_does_not_nap_in_a_hurry),
+        TEST(test_publisher_lets_acknowledgements_lie_once_all_is_sent),
+        TEST(test_publisher_follows_up),
+        TEST(test_publisher_sends_everything_in_order),
+        TEST(test_publisher_makes_up_only_what_leaves),
+        TEST(test_publisher_lets_the_stream_go_on_while_states_are_said_again),
+        TEST(test_publisher_does_not_count_what_is_under_way_as_waiting),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
