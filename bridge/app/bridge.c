@@ -139,9 +139,10 @@ static void advance_stop(struct bridge *bridge)
 {
     bool connected = broker_is_connected(bridge->broker);
     /* A command that came before the last acknowledgement is still to be answered. */
+    bool said = !connected ||
+                (tracker_is_said(bridge->tracker) && !inbox_is_ready(loop_inbox(bridge->loop)));
     bool drained =
-        publisher_is_drained(bridge->publisher) && !inbox_is_ready(loop_inbox(bridge->loop)) &&
-        (bridge->phase == PHASE_GOODBYE || !connected || tracker_is_said(bridge->tracker));
+        publisher_is_drained(bridge->publisher) && (bridge->phase == PHASE_GOODBYE || said);
     if (bridge->phase == PHASE_DRAINING && connected && drained)
         say_goodbye(bridge);
     else if (bridge->phase == PHASE_DRAINING && drained && broker_is_closed(bridge->broker))

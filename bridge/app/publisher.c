@@ -161,7 +161,9 @@ static void check_pressure(void *ctx)
         .messages = count_of_news(publisher),
         .bytes = outbox_bytes(publisher->outbox),
         .unsent = count_of_unsent(publisher),
-        .unsent_bytes = outbox_bytes(publisher->outbox) - outbox_in_flight_bytes(publisher->outbox),
+        .unsent_bytes = outbox_bytes(publisher->outbox) -
+                        outbox_in_flight_bytes(publisher->outbox) -
+                        outbox_patient_bytes(publisher->outbox),
         .flows = flows(publisher),
     };
     enum pressure before = publisher->gauge.pressure;

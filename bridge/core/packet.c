@@ -12,6 +12,7 @@ enum {
     TYPE_PUBACK = 4,
     TYPE_SUBSCRIBE = 8,
     TYPE_UNSUBSCRIBE = 10,
+    TYPE_DISCONNECT = 14,
     /* The first byte of a PUBLISH (section 3.3.1). */
     FLAG_RETAIN = 1,
     QOS_SHIFT = 1,
@@ -286,8 +287,8 @@ static bool take_text(struct cursor *cursor, const char **text, size_t *length)
 static bool take_property(struct cursor *cursor, struct packet_message *message)
 {
     const unsigned char *identifier;
-    const char *text;
-    size_t length;
+    const char *text, *value;
+    size_t length, value_length;
     uint32_t number;
     if (!take(cursor, 1, &identifier))
         return false;
@@ -307,7 +308,7 @@ static bool take_property(struct cursor *cursor, struct packet_message *message)
     case PROPERTY_SUBSCRIPTION:
         return take_variable(cursor, &number);
     case PROPERTY_USER:
-        return take_text(cursor, &text, &length) && take_text(cursor, &text, &length);
+        return take_text(cursor, &text, &length) && take_text(cursor, &value, &value_length);
     default:
         return false;
     }
@@ -326,6 +327,12 @@ static bool take_properties(struct cursor *cursor, struct packet_message *messag
     return true;
 }
 
+/* Sections 3.3.2.1 and 4.7.1. */
+static bool is_topic_name(const char *topic, size_t length)
+{
+    return length > 0 && memchr(topic, '+', length) == NULL && memchr(topic, '#', length) == NULL;
+}
+
 bool packet_read_message(
     const void *bytes, size_t size, bool version5, struct packet_message *message)
 {
@@ -340,7 +347,8 @@ bool packet_read_message(
         .duplicate = (first[0] & FLAG_DUP) != 0,
         .expiry_s = UINT32_MAX,
     };
-    if (!take_text(&cursor, &message->topic, &message->topic_length) || message->topic_length == 0)
+    if (!take_text(&cursor, &message->topic, &message->topic_length) ||
+        !is_topic_name(message->topic, message->topic_length))
         return false;
     if (message->qos > 0 && (!take_number(&cursor, 2, &identifier) || identifier == 0))
         return false;
@@ -354,7 +362,7 @@ bool packet_read_message(
 
 /* ---- What the library sends */
 
-size_t packet_complete(const void *bytes, size_t size, unsigned *subscriptions)
+size_t packet_complete(const void *bytes, size_t size, struct packet_counts *counts)
 {
     const unsigned char *first = bytes;
     size_t done = 0, remaining;
@@ -365,7 +373,8 @@ size_t packet_complete(const void *bytes, size_t size, unsigned *subscriptions)
         if (header == 0 || size - done < header + remaining)
             break;
         unsigned type = first[done] >> 4;
-        *subscriptions += type == TYPE_SUBSCRIBE || type == TYPE_UNSUBSCRIBE;
+        counts->subscriptions += type == TYPE_SUBSCRIBE || type == TYPE_UNSUBSCRIBE;
+        counts->disconnects += type == TYPE_DISCONNECT;
         done += header + remaining;
     }
     return done;

@@ -179,7 +179,9 @@ void mqttlink_receive(struct mqttlink *link, const struct packet_message *packet
     struct inbox_event event = {.kind = INBOX_MQTT_RELAYED, .pointer = mqttmessage_copy(packet)};
 
     if (event.pointer != NULL)
-        post_message(link, event, packet->topic_length + packet->payload_length);
+        post_message(link, event,
+            packet->topic_length + packet->payload_length + packet->response_topic_length +
+                packet->correlation_length);
     else
         atomic_fetch_add(&link->refused, 1);
 }

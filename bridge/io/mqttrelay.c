@@ -69,6 +69,8 @@ struct mqttrelay {
     struct buf from_library; /* the beginning of a packet */
     struct queue to_broker;  /* whole packets, but for what has been sent of the first */
     unsigned subscriptions;  /* of the library's that are still to come */
+    bool disconnecting;      /* the library has said DISCONNECT: nothing may follow */
+    unsigned acks;           /* PUBACKs in to_broker, at most */
     struct buf behind;       /* publications that wait for these */
     struct buf in;           /* what is too short to say whose it is */
 };
@@ -236,8 +238,8 @@ static void release_behind(struct mqttrelay *relay)
 static void take_from_library(struct mqttrelay *relay)
 {
     struct buf *from = &relay->from_library;
-    unsigned subscriptions = 0;
-    size_t whole = packet_complete(from->data, from->length, &subscriptions);
+    struct packet_counts counts = {0};
+    size_t whole = packet_complete(from->data, from->length, &counts);
     if (whole == 0 || relay->broker.shut)
         return;
     if (!buf_append(&relay->to_broker.bytes, from->data, whole)) {
@@ -246,10 +248,11 @@ static void take_from_library(struct mqttrelay *relay)
     }
     memmove(from->data, from->data + whole, from->length - whole);
     from->length -= whole;
-    if (subscriptions == 0)
+    relay->disconnecting = relay->disconnecting || counts.disconnects > 0;
+    if (counts.subscriptions == 0)
         return;
     relay->subscriptions -=
-        subscriptions < relay->subscriptions ? subscriptions : relay->subscriptions;
+        counts.subscriptions < relay->subscriptions ? counts.subscriptions : relay->subscriptions;
     if (relay->subscriptions == 0)
         release_behind(relay);
 }
@@ -296,19 +299,32 @@ static void give_to_library(struct mqttrelay *relay, const char *bytes, size_t s
         end_reading(relay);
 }
 
-/* What is dropped because too much waits is acknowledged all the same: it would come again and
- * again. */
+/* There are no more Packet Identifiers than that: a broker that does not take acknowledgements and
+ * sends more messages all the same is broken. */
+static void acknowledge(struct mqttrelay *relay, uint16_t identifier)
+{
+    if (!has_output(relay))
+        relay->acks = 0;
+    if (++relay->acks > UINT16_MAX)
+        end_reading(relay);
+    else if (!packet_append_puback(&relay->to_broker.bytes, identifier))
+        give_up(relay);
+}
+
+/* What the handler drops because too much waits is acknowledged all the same: it would come again
+ * and again. */
 static void take_message(struct mqttrelay *relay, const char *bytes, size_t size)
 {
     struct packet_message message;
+    if (relay->disconnecting || relay->broker.shut)
+        return;
     if (!packet_read_message(bytes, size, relay->version5, &message)) {
         give_to_library(relay, bytes, size);
         return;
     }
     relay->handler.on_message(relay->handler.ctx, &message);
-    if (message.qos > 0 && !relay->broker.shut &&
-        !packet_append_puback(&relay->to_broker.bytes, message.identifier))
-        give_up(relay);
+    if (message.qos > 0)
+        acknowledge(relay, message.identifier);
 }
 
 /* Takes out of what has come what is the relay's. */
@@ -335,7 +351,7 @@ static void sort(struct mqttrelay *relay)
     in->length -= done;
     if (in->length == 0 && in->capacity > ENOUGH)
         buf_clear(in);
-    else
+    else if (done > 0)
         memmove(in->data, in->data + done, in->length);
 }
 

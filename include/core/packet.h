@@ -90,8 +90,14 @@ struct packet_message {
 bool packet_read_message(
     const void *bytes, size_t size, bool version5, struct packet_message *message) NODISCARD;
 
+/* What is among whole packets. */
+struct packet_counts {
+    unsigned subscriptions; /* SUBSCRIBE or UNSUBSCRIBE (sections 3.8 and 3.10) */
+    unsigned disconnects;   /* DISCONNECT: nothing may be sent behind it (section 3.14.4) */
+};
+
 /* How many of the bytes are whole packets, from the beginning; all where they are no MQTT. Adds to
- * *subscriptions how many of these are SUBSCRIBE or UNSUBSCRIBE (sections 3.8 and 3.10). */
-size_t packet_complete(const void *bytes, size_t size, unsigned *subscriptions);
+ * *counts what these are. */
+size_t packet_complete(const void *bytes, size_t size, struct packet_counts *counts);
 
 #endif

@@ -44,7 +44,7 @@ struct mqttlink {
     struct mqttflight *flights; /* all of them */
     size_t flight_count;        /* constant */
     struct mqttflight *idle;    /* those not under way */
-    atomic_uint refused;        /* messages that the inbox had no room for: paho's threads count */
+    atomic_uint refused;        /* messages that there was no room for; counted by any thread */
 
     pthread_mutex_t lock; /* a leaf, for the following: paho's threads and the owner */
     struct inbox *inbox;  /* NULL once the owner has given the connection up */

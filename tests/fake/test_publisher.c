@@ -246,10 +246,8 @@ static void test_publisher_naps_while_acknowledgements_come_in_quick_succession(
     assert_true(mqtt.acks_at_once);
 }
 
-static void test_publisher_does_not_nap_where_nothing_can_be_looked_for(void **state)
+static void assert_no_nap(void)
 {
-    (void)state;
-    mqtt.can_look = false;
     say_many(60);
     publisher_pump(publisher);
     acknowledge(5);
@@ -258,16 +256,18 @@ static void test_publisher_does_not_nap_where_nothing_can_be_looked_for(void **s
     assert_true(mqtt.acks_at_once);
 }
 
+static void test_publisher_does_not_nap_where_nothing_can_be_looked_for(void **state)
+{
+    (void)state;
+    mqtt.can_look = false;
+    assert_no_nap();
+}
+
 static void test_publisher_does_not_nap_in_a_hurry(void **state)
 {
     (void)state;
     publisher_hurry(publisher);
-    say_many(60);
-    publisher_pump(publisher);
-    acknowledge(5);
-    publisher_pump(publisher);
-    assert_int_equal(naps, 0);
-    assert_true(mqtt.acks_at_once);
+    assert_no_nap();
 }
 
 static void test_publisher_lets_acknowledgements_lie_once_all_is_sent(void **state)
@@ -383,6 +383,28 @@ static void test_publisher_does_not_count_what_is_under_way_as_waiting(void **st
     }
 }
 
+/* Whoever floods the bridge with commands shall not stop the stream. */
+static void test_publisher_does_not_count_refusals(void **state)
+{
+    (void)state;
+    static char correlation[65000];
+    const struct outbox_message refusal = {.topic = "reply",
+        .payload = "{}",
+        .payload_length = 2,
+        .correlation = correlation,
+        .correlation_length = sizeof correlation,
+        .can_wait = true};
+    for (unsigned i = 0; i < 100; i++)
+        publisher_send(publisher, &refusal);
+    assert_int_equal(pressure, PRESSURE_NONE);
+    publisher_pump(publisher);
+    while (!publisher_is_drained(publisher)) {
+        assert_int_equal(pressure, PRESSURE_NONE);
+        acknowledge(1);
+        publisher_pump(publisher);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -396,6 +418,7 @@ int main(void)
         TEST(test_publisher_makes_up_only_what_leaves),
         TEST(test_publisher_lets_the_stream_go_on_while_states_are_said_again),
         TEST(test_publisher_does_not_count_what_is_under_way_as_waiting),
+        TEST(test_publisher_does_not_count_refusals),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

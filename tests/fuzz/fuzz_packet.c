@@ -118,7 +118,7 @@ static void check_writing(const uint8_t *bytes, size_t length, unsigned choice)
         .correlation_length = (choice & 8) != 0 ? length / 3 : 0,
     };
     struct buf out;
-    unsigned subscriptions = 0;
+    struct packet_counts counts = {0};
     if (publish.topic_length > UINT16_MAX || publish.correlation_length > UINT16_MAX)
         return;
     buf_init(&out, SIZE_MAX);
@@ -126,20 +126,20 @@ static void check_writing(const uint8_t *bytes, size_t length, unsigned choice)
         abort();
     if (publish.topic_length > 0)
         check_read_back(&publish, &out);
-    if (packet_complete(out.data, out.length, &subscriptions) != out.length || subscriptions != 0 ||
-        packet_complete(out.data, out.length - 1, &subscriptions) != 0)
+    if (packet_complete(out.data, out.length, &counts) != out.length || counts.subscriptions != 0 ||
+        packet_complete(out.data, out.length - 1, &counts) != 0)
         abort();
     buf_clear(&out);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 {
-    unsigned subscriptions = 0;
+    struct packet_counts counts = {0};
     if (length < 2)
         return 0;
     check_reading(bytes + 1, length - 1, 1 + bytes[0] % 16);
     check_writing(bytes + 1, length - 1, bytes[0]);
-    if (packet_complete(bytes + 1, length - 1, &subscriptions) > length - 1)
+    if (packet_complete(bytes + 1, length - 1, &counts) > length - 1)
         abort();
     return 0;
 }

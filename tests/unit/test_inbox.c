@@ -53,6 +53,28 @@ static void test_inbox_keeps_order_however_it_is_taken(void **state)
     inbox_free(inbox);
 }
 
+static void test_inbox_has_room_up_to_half_of_its_limit(void **state)
+{
+    atomic_uint wakes = 0;
+    struct inbox *inbox = inbox_new(100, count_wake, &wakes);
+    struct inbox_event event = {.size = 49};
+
+    (void)state;
+    assert_true(inbox_has_room(inbox));
+    assert_true(inbox_push(inbox, &event));
+    assert_true(inbox_has_room(inbox));
+    event.size = 1;
+    assert_true(inbox_push(inbox, &event));
+    assert_false(inbox_has_room(inbox));
+    event.size = 50;
+    assert_true(inbox_push(inbox, &event));
+    assert_int_equal(inbox_take(inbox, &event, 1), 1);
+    assert_false(inbox_has_room(inbox));
+    take_all(inbox);
+    assert_true(inbox_has_room(inbox));
+    inbox_free(inbox);
+}
+
 static void test_inbox_wakes_once_until_it_is_emptied(void **state)
 {
     atomic_uint wakes = 0;
@@ -185,6 +207,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_inbox_keeps_order_however_it_is_taken),
+        cmocka_unit_test(test_inbox_has_room_up_to_half_of_its_limit),
         cmocka_unit_test(test_inbox_wakes_once_until_it_is_emptied),
         cmocka_unit_test(test_inbox_lets_patient_events_wait_for_others),
         cmocka_unit_test(test_inbox_limits_the_sum_of_sizes),

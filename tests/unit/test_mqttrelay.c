@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "limit.h"
 #include "loop_fixture.h"
 #include "mqttrelay.h"
 
@@ -31,8 +32,14 @@ struct test {
     int qos;
     struct buf messages; /* topic, payload and what else there was, as text */
     size_t message_count;
+    size_t large; /* the payload of the last large message */
     bool full;
 };
+
+static char large_byte(size_t at)
+{
+    return (char)(at * 31 + (at >> 8) * 7 + (at >> 16));
+}
 
 static void on_ack(void *ctx, uint16_t identifier, uint8_t reason_code, int64_t at_ms)
 {
@@ -42,10 +49,19 @@ static void on_ack(void *ctx, uint16_t identifier, uint8_t reason_code, int64_t 
     test->acks[test->ack_count++] = (struct ack){identifier, reason_code};
 }
 
+/* Of a large one what it must hold is known. */
 static void on_message(void *ctx, const struct packet_message *message)
 {
     struct test *test = ctx;
-    if (test->message_count++ > 1000)
+    test->message_count++;
+    if (message->payload_length > 1000) {
+        test->large = message->payload_length;
+        for (size_t i = 0; i < message->payload_length; i++)
+            if (message->payload[i] != large_byte(i))
+                fail_msg("byte %zu of %zu", i, message->payload_length);
+        return;
+    }
+    if (test->message_count > 1000)
         return;
     buf_printf(&test->messages, "%s%.*s=%.*s", message->retain ? "retained " : "",
         (int)message->topic_length, message->topic, (int)message->payload_length, message->payload);
@@ -252,25 +268,77 @@ static void test_relay_leaves_a_bad_message_to_the_library(void **state)
     assert_int_equal(test->message_count, 0);
 }
 
+/* What the broker says, as far as the connection takes it. */
+struct speech {
+    struct test *test;
+    const char *bytes;
+    size_t size, said;
+};
+
+static bool is_said(void *ctx)
+{
+    struct speech *speech = ctx;
+    ssize_t sent = 0;
+    while (speech->said < speech->size && sent >= 0) {
+        sent =
+            write(speech->test->broker, speech->bytes + speech->said, speech->size - speech->said);
+        speech->said += sent > 0 ? (size_t)sent : 0;
+    }
+    return speech->said == speech->size;
+}
+
+/* A PUBLISH of that size, all headers included, arrives at the relay. */
+static void send_large(struct test *test, size_t size)
+{
+    size_t remaining = size - 5;
+    const unsigned char header[9] = {0x30, (unsigned char)(remaining & 127) | 128,
+        (unsigned char)(remaining >> 7 & 127) | 128, (unsigned char)(remaining >> 14 & 127) | 128,
+        (unsigned char)(remaining >> 21), 0, 1, 't', 0};
+    char *packet = malloc(size);
+    struct speech speech = {.test = test, .bytes = packet, .size = size};
+    memcpy(packet, header, sizeof header);
+    for (size_t i = sizeof header; i < size; i++)
+        packet[i] = large_byte(i - sizeof header);
+    fixture_run(&test->fixture, is_said, &speech);
+    free(packet);
+}
+
 static void test_relay_takes_a_message_of_any_size(void **state)
 {
-    enum { SIZE = 3000000 };
     struct test *test = *state;
-    static const char header[] = "\x30\xc4\x8d\xb7\x01\x00\x01t\x00";
-    char *packet = calloc(1, SIZE + 9);
-    struct arrival none = {.fd = test->library};
-    size_t sent = 0;
-    memcpy(packet, header, 9);
-    memset(packet + 9, 'x', SIZE);
-    while (sent < SIZE + 9) {
-        ssize_t written = write(test->broker, packet + sent, SIZE + 9 - sent);
-        sent += written > 0 ? (size_t)written : 0;
-        fixture_run(&test->fixture, has_arrived, &none);
-    }
+    send_large(test, 3000000);
     assert_messages(test, 1, NULL);
-    SAY(test->broker, "\x31\x05\x00\x01t\x00n");
+    assert_int_equal(test->large, 3000000 - 9);
+    send_large(test, LIMIT_MQTT_PACKET);
     assert_messages(test, 2, NULL);
-    free(packet);
+    assert_int_equal(test->large, LIMIT_MQTT_PACKET - 9);
+    SAY(test->broker, "\x31\x06\x00\x01t\x00no");
+    assert_messages(test, 3, "retained t=no\n");
+}
+
+/* Larger than the broker was told: the library ends the connection. */
+static void test_relay_leaves_what_is_too_large_to_the_library(void **state)
+{
+    struct test *test = *state;
+    SAY(test->broker, "\x30\xfc\xff\xff\x03\x00\x01t\x00x"); /* one byte more than the limit */
+    ARRIVES(test, test->library, "\x30\xfc\xff\xff\x03\x00\x01t\x00x");
+    assert_int_equal(test->message_count, 0);
+}
+
+static void test_relay_says_nothing_behind_a_disconnect(void **state)
+{
+    struct test *test = *state;
+    SAY(test->library, "\xe0\x00");
+    ARRIVES(test, test->broker, "\xe0\x00");
+    SAY(test->broker, "\x32\x06\x00\x01t\x00\x07\x00\xd0\x00");
+    ARRIVES(test, test->library, "\xd0\x00");
+    assert_int_equal(test->message_count, 0);
+    close(test->library);
+    mqttrelay_free(test->relay);
+    test->relay = NULL;
+    test->library = open("/dev/null", O_RDWR);
+    char byte;
+    assert_int_equal(read(test->broker, &byte, 1), 0);
 }
 
 /* The library writes the end of its packet later: a publication waits its turn, behind or before.
@@ -339,13 +407,21 @@ static void test_relay_waits_for_the_broker(void **state)
 /* A broker that says all that it gets rid of, until nothing has been taken for a while. */
 struct flood {
     struct test *test;
+    const char *packet;
     struct timer tick;
     size_t said, said_before;
     unsigned ticks; /* in a row, without progress */
 };
 
-enum { FLOOD_QUIET_TICKS = 20, FLOOD_TICK_MS = 10, FLOOD_MOST = 64 * 1024 * 1024 };
-static const char flood_packet[64] = "\x90\x3e\x00\x01"; /* SUBACK */
+enum {
+    FLOOD_QUIET_TICKS = 20,
+    FLOOD_TICK_MS = 10,
+    FLOOD_MOST = 64 * 1024 * 1024,
+    FLOOD_PACKET = 64
+};
+/* Both of the same size. */
+static const char flood_subacks[64] = "\x90\x3e\x00\x01";
+static const char flood_messages[64] = "\x30\x3e\x00\x01t";
 
 static void flood_tick(void *ctx)
 {
@@ -360,16 +436,16 @@ static bool flood_is_over(void *ctx)
     struct flood *flood = ctx;
     ssize_t sent = 0;
     while (flood->said < FLOOD_MOST && sent >= 0) {
-        size_t at = flood->said % sizeof flood_packet;
-        sent = write(flood->test->broker, flood_packet + at, sizeof flood_packet - at);
+        size_t at = flood->said % FLOOD_PACKET;
+        sent = write(flood->test->broker, flood->packet + at, FLOOD_PACKET - at);
         flood->said += sent > 0 ? (size_t)sent : 0;
     }
     return flood->ticks >= FLOOD_QUIET_TICKS;
 }
 
-static size_t flood(struct test *test)
+static size_t flood(struct test *test, const char *packet)
 {
-    struct flood flood = {.test = test};
+    struct flood flood = {.test = test, .packet = packet};
     timer_init(&flood.tick, test->fixture.loop, flood_tick, &flood);
     flood_tick(&flood);
     fixture_run(&test->fixture, flood_is_over, &flood);
@@ -382,9 +458,8 @@ static void assert_flood_arrives(struct test *test, size_t size)
 {
     struct arrival arrival = {.fd = test->library, .data = malloc(size), .wanted = size};
     fixture_run(&test->fixture, has_arrived, &arrival);
-    for (size_t i = 0; i < size; i += sizeof flood_packet)
-        assert_memory_equal(arrival.data + i, flood_packet,
-            size - i < sizeof flood_packet ? size - i : sizeof flood_packet);
+    for (size_t i = 0; i < size; i++)
+        assert_int_equal(arrival.data[i], flood_subacks[i % FLOOD_PACKET]);
     free(arrival.data);
 }
 
@@ -399,7 +474,7 @@ static void test_relay_waits_for_the_library(void **state)
         "\x32\x06\x00\x01t\x80\x00"
         "a");
     SAY(test->broker, "\x40\x02\x80\x00");
-    size_t said = flood(test);
+    size_t said = flood(test, flood_subacks);
     assert_int_equal(test->ack_count, 1);
     assert_flood_arrives(test, said);
 }
@@ -408,9 +483,36 @@ static void test_relay_waits_for_room(void **state)
 {
     struct test *test = *state;
     test->full = true;
-    size_t said = flood(test);
+    size_t said = flood(test, flood_messages);
+    assert_int_equal(test->message_count, 0);
     test->full = false;
-    assert_flood_arrives(test, said);
+    assert_messages(test, said / FLOOD_PACKET, NULL);
+}
+
+static bool has_been_given_up(void *ctx)
+{
+    struct speech *speech = ctx;
+    (void)is_said(speech);
+    return has_ended(&speech->test->library);
+}
+
+/* Else what it does not take would fill the memory. */
+static void test_relay_gives_a_broker_up_that_takes_no_acknowledgements(void **state)
+{
+    enum { COUNT = 2 * UINT16_MAX };
+    static const char packet[] = {0x32, 0x06, 0, 1, 't', 0, 7, 0};
+    struct test *test = *state;
+    char *packets = malloc(COUNT * sizeof packet);
+    struct speech speech = {.test = test, .bytes = packets, .size = COUNT * sizeof packet};
+    for (size_t i = 0; i < COUNT; i++)
+        memcpy(packets + i * sizeof packet, packet, sizeof packet);
+    /* This fills the connection. */
+    for (unsigned i = 0; i < 40; i++)
+        publish(test, i, 200000);
+    mqttrelay_flush(test->relay);
+    fixture_run(&test->fixture, has_been_given_up, &speech);
+    assert_in_range(test->message_count, UINT16_MAX, UINT16_MAX + 1);
+    free(packets);
 }
 
 static void test_relay_tells_the_library_that_the_broker_has_gone(void **state)
@@ -675,6 +777,9 @@ int main(void)
         TEST(test_relay_takes_messages),
         TEST(test_relay_leaves_a_bad_message_to_the_library),
         TEST(test_relay_takes_a_message_of_any_size),
+        TEST(test_relay_leaves_what_is_too_large_to_the_library),
+        TEST(test_relay_says_nothing_behind_a_disconnect),
+        TEST(test_relay_gives_a_broker_up_that_takes_no_acknowledgements),
         TEST(test_relay_keeps_packets_whole),
         TEST(test_relay_lets_no_publication_overtake_a_subscription),
         TEST(test_relay_waits_for_the_broker),

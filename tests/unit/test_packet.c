@@ -124,15 +124,15 @@ static void test_packet_writes_lengths_of_any_size(void **state)
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         struct packet_publish publish = plain();
         struct buf out;
-        unsigned subscriptions = 0;
+        struct packet_counts counts = {0};
         publish.payload = payload;
         publish.payload_length = lengths[i].remaining - 7;
         buf_init(&out, SIZE_MAX);
         assert_true(packet_append_publish(&out, &publish));
         assert_int_equal(out.length, 1 + lengths[i].size + lengths[i].remaining);
         assert_memory_equal(out.data + 1, lengths[i].bytes, lengths[i].size);
-        assert_int_equal(packet_complete(out.data, out.length, &subscriptions), out.length);
-        assert_int_equal(packet_complete(out.data, out.length - 1, &subscriptions), 0);
+        assert_int_equal(packet_complete(out.data, out.length, &counts), out.length);
+        assert_int_equal(packet_complete(out.data, out.length - 1, &counts), 0);
         buf_clear(&out);
     }
     free(payload);
@@ -293,7 +293,9 @@ static void test_packet_refuses_what_is_no_message(void **state)
     struct packet_message message;
     (void)state;
     assert_false(READ(0x30, "", false, &message));
-    assert_false(READ(0x30, "\x00\x00x", false, &message));     /* no topic */
+    assert_false(READ(0x30, "\x00\x00x", false, &message)); /* no topic */
+    assert_false(READ(0x30, "\x00\x03t/#", false, &message));
+    assert_false(READ(0x30, "\x00\x03+/t", false, &message));
     assert_false(READ(0x30, "\x00\x09tt", false, &message));    /* cut short */
     assert_false(READ(0x30, "\x00\x02t\x00", false, &message)); /* U+0000 */
     assert_false(READ(0x30, "\x00\x02\xc0\x80", false, &message));
@@ -367,13 +369,14 @@ static void test_packet_counts_whole_packets(void **state)
     static const size_t ends[] = {0, 0, 0, 0, 0, 5, 5, 7, 7, 7, 7, 7, 12, 12, 14};
     (void)state;
     for (size_t size = 0; size < sizeof sent; size++) {
-        unsigned subscriptions = 0;
-        assert_int_equal(packet_complete(sent, size, &subscriptions), ends[size]);
-        assert_int_equal(subscriptions, (ends[size] >= 5) + (ends[size] >= 12));
+        struct packet_counts counts = {0};
+        assert_int_equal(packet_complete(sent, size, &counts), ends[size]);
+        assert_int_equal(counts.subscriptions, (ends[size] >= 5) + (ends[size] >= 12));
+        assert_int_equal(counts.disconnects, ends[size] == 14);
     }
-    unsigned none = 0;
+    struct packet_counts none = {0};
     assert_int_equal(packet_complete("\x82\xff\xff\xff\xff", 5, &none), 5);
-    assert_int_equal(none, 0);
+    assert_int_equal(none.subscriptions, 0);
 }
 
 int main(void)
