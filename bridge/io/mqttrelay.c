@@ -388,7 +388,7 @@ static void read_broker(struct mqttrelay *relay)
 
 /* ---- What has no acknowledgement */
 
-/* It is done with once the broker's connection has taken it, as far as that is known to be one. */
+/* It is done with once the connection has taken it, unless that is known to have ended. */
 static bool can_settle(const struct mqttrelay *relay)
 {
     return relay->unacked.length > 0 && !has_output(relay) && relay->subscriptions == 0 &&
