@@ -291,18 +291,6 @@ static bool fits(const struct mqtt *mqtt, const struct mqtt_publication *publica
         size + publication->payload_length, most);
 }
 
-/* Whose fault it is: the class tells a connection that is going down from a publication that no
- * connection will take. */
-static bool refused_by_library(int code, struct error *error)
-{
-    bool hopeless = code == MQTTASYNC_BAD_UTF8_STRING || code == MQTTASYNC_BAD_QOS ||
-                    code == MQTTASYNC_NULL_PARAMETER || code == MQTTASYNC_TOPICNAME_TRUNCATED;
-    const char *words = MQTTAsync_strerror(code);
-
-    return error_set(error, hopeless ? ERROR_RUN : ERROR_BROKER, "the MQTT library: %s (code %d)",
-        words != NULL ? words : "refused", code);
-}
-
 bool mqtt_publish(struct mqtt *mqtt, const struct mqtt_publication *publication, uint64_t sequence,
     struct error *error)
 {
@@ -319,7 +307,7 @@ bool mqtt_publish(struct mqtt *mqtt, const struct mqtt_publication *publication,
     code = mqttlink_send(mqtt->link, &mqtt->limits, publication, flight);
     if (code != MQTTASYNC_SUCCESS) {
         mqttlink_flight_done(flight);
-        return refused_by_library(code, error);
+        return mqttconnect_publication_refused(code, error);
     }
     if (mqtt->in_flight++ == 0)
         let_rest(mqtt);
@@ -390,7 +378,7 @@ bool mqtt_subscribe(struct mqtt *mqtt, const char *filter, int qos, bool retain_
     code = MQTTAsync_subscribe(mqtt->link->handle, filter, qos, &response);
     if (code != MQTTASYNC_SUCCESS) {
         mqttlink_flight_done(flight);
-        return refused_by_library(code, error);
+        return mqttconnect_publication_refused(code, error);
     }
     note_subscription(mqtt);
     return true;
@@ -404,7 +392,7 @@ bool mqtt_unsubscribe(struct mqtt *mqtt, const char *filter, struct error *error
     assert(mqtt->state == MQTT_CONNECTED);
     code = MQTTAsync_unsubscribe(mqtt->link->handle, filter, &response);
     if (code != MQTTASYNC_SUCCESS)
-        return refused_by_library(code, error);
+        return mqttconnect_publication_refused(code, error);
     note_subscription(mqtt);
     return true;
 }
@@ -543,11 +531,6 @@ static void on_lost(struct mqtt *mqtt, const struct inbox_event *event)
     down(mqtt, mqttconnect_is_refusal(event->code), text);
 }
 
-static void on_answer(struct mqtt *mqtt, const struct inbox_event *event)
-{
-    take_answer(mqtt, event->pointer, event->number, event->code, event->at_ms);
-}
-
 /* mqtt is not touched after the handler's call. */
 static void on_message(struct mqtt *mqtt, const struct mqtt_message *message)
 {
@@ -570,7 +553,7 @@ static void handle_current(struct mqtt *mqtt, const struct inbox_event *event)
         on_lost(mqtt, event);
         break;
     case INBOX_MQTT_ACKED:
-        on_answer(mqtt, event);
+        take_answer(mqtt, event->pointer, event->number, event->code, event->at_ms);
         break;
     case INBOX_MQTT_UNSENT:
         /* The window stays taken: the connection is about to end, and later publications must not

@@ -1,7 +1,8 @@
 /*
- * How to connect, in paho's terms, and why it failed, in people's. Several of paho's defaults are
- * not what a daemon wants: no check of the host name, security level 1, an unlimited incoming
- * packet, a second connection attempt with an older protocol.
+ * How to connect, in paho's terms, and what came of it: what the broker allows, and why it failed,
+ * in people's. Several of paho's defaults are not what a daemon wants: no check of the host name,
+ * security level 1, an unlimited incoming packet, a second connection attempt with an older
+ * protocol.
  */
 #include "mqttconnect.h"
 
@@ -257,4 +258,51 @@ void mqttconnect_describe(
     if (words == NULL)
         words = MQTTAsync_strerror(code);
     snprintf(out, size, "%s (code %d)", words != NULL ? words : "the connection failed", code);
+}
+
+/* The values that paho parses and does not obey. */
+static void read_connack(MQTTProperties *properties, struct mqtt_limits *limits)
+{
+    MQTTProperty *property;
+
+    property = MQTTProperties_getProperty(properties, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM);
+    if (property != NULL && property->value.integer2 > 0 &&
+        property->value.integer2 < limits->window)
+        limits->window = property->value.integer2;
+    property = MQTTProperties_getProperty(properties, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE);
+    if (property != NULL && property->value.integer4 > 0)
+        limits->maximum_packet_size = property->value.integer4;
+    property = MQTTProperties_getProperty(properties, MQTTPROPERTY_CODE_MAXIMUM_QOS);
+    if (property != NULL)
+        limits->maximum_qos = property->value.byte;
+    property = MQTTProperties_getProperty(properties, MQTTPROPERTY_CODE_RETAIN_AVAILABLE);
+    if (property != NULL)
+        limits->retain_available = property->value.byte != 0;
+    property = MQTTProperties_getProperty(properties, MQTTPROPERTY_CODE_SERVER_KEEP_ALIVE);
+    if (property != NULL)
+        limits->keep_alive_s = property->value.integer2;
+}
+
+struct mqtt_limits mqttconnect_limits(unsigned window, MQTTProperties *connack)
+{
+    struct mqtt_limits limits = {
+        .window = window,
+        .maximum_packet_size = UINT32_MAX,
+        .maximum_qos = 2,
+        .retain_available = true,
+    };
+
+    if (connack != NULL)
+        read_connack(connack, &limits);
+    return limits;
+}
+
+bool mqttconnect_publication_refused(int code, struct error *error)
+{
+    bool hopeless = code == MQTTASYNC_BAD_UTF8_STRING || code == MQTTASYNC_BAD_QOS ||
+                    code == MQTTASYNC_NULL_PARAMETER || code == MQTTASYNC_TOPICNAME_TRUNCATED;
+    const char *words = MQTTAsync_strerror(code);
+
+    return error_set(error, hopeless ? ERROR_RUN : ERROR_BROKER, "the MQTT library: %s (code %d)",
+        words != NULL ? words : "refused", code);
 }

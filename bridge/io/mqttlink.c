@@ -56,16 +56,11 @@ static void post_or_free(struct mqttlink *link, enum inbox_kind kind, int code, 
         free(pointer);
 }
 
-static struct mqtt_limits *new_limits(const struct mqttlink *link)
+static struct mqtt_limits *new_limits(const struct mqttlink *link, MQTTProperties *connack)
 {
     struct mqtt_limits *limits = xcalloc(1, sizeof *limits);
 
-    *limits = (struct mqtt_limits){
-        .window = link->window,
-        .maximum_packet_size = UINT32_MAX,
-        .maximum_qos = 2,
-        .retain_available = true,
-    };
+    *limits = mqttconnect_limits(link->window, connack);
     return limits;
 }
 
@@ -87,40 +82,16 @@ static void on_connected(void *ctx, MQTTAsync_successData *data)
 
     make_relay(link);
     post_or_free(link, INBOX_MQTT_CONNECTED, data != NULL ? data->alt.connect.sessionPresent : 0,
-        new_limits(link));
-}
-
-/* The values that paho parses and does not obey. */
-static void read_connack(MQTTProperties *properties, struct mqtt_limits *limits)
-{
-    MQTTProperty *property;
-
-    property = MQTTProperties_getProperty(properties, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM);
-    if (property != NULL && property->value.integer2 > 0 &&
-        property->value.integer2 < limits->window)
-        limits->window = property->value.integer2;
-    property = MQTTProperties_getProperty(properties, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE);
-    if (property != NULL && property->value.integer4 > 0)
-        limits->maximum_packet_size = property->value.integer4;
-    property = MQTTProperties_getProperty(properties, MQTTPROPERTY_CODE_MAXIMUM_QOS);
-    if (property != NULL)
-        limits->maximum_qos = property->value.byte;
-    property = MQTTProperties_getProperty(properties, MQTTPROPERTY_CODE_RETAIN_AVAILABLE);
-    if (property != NULL)
-        limits->retain_available = property->value.byte != 0;
-    property = MQTTProperties_getProperty(properties, MQTTPROPERTY_CODE_SERVER_KEEP_ALIVE);
-    if (property != NULL)
-        limits->keep_alive_s = property->value.integer2;
+        new_limits(link, NULL));
 }
 
 static void on_connected5(void *ctx, MQTTAsync_successData5 *data)
 {
     struct mqttlink *link = ctx;
-    struct mqtt_limits *limits = new_limits(link);
 
-    read_connack(&data->properties, limits);
     make_relay(link);
-    post_or_free(link, INBOX_MQTT_CONNECTED, data->alt.connect.sessionPresent, limits);
+    post_or_free(link, INBOX_MQTT_CONNECTED, data->alt.connect.sessionPresent,
+        new_limits(link, &data->properties));
 }
 
 static void on_failed(void *ctx, MQTTAsync_failureData *data)

@@ -95,7 +95,7 @@ struct counters {
     uint64_t events; /* of the stream, of whatever kind */
     uint64_t events_skipped[COUNTERS_SKIPS];
     uint64_t ids_refused; /* job ids that no topic can be named after, from any source */
-    uint64_t published;   /* handed to the MQTT library, each time */
+    uint64_t published;   /* handed to the connection, each time */
     uint64_t resent;      /* those of them that had been sent before */
     uint64_t acknowledged;
     uint64_t refused[COUNTERS_REFUSALS];

@@ -116,7 +116,8 @@ bool mqtt_publish(struct mqtt *mqtt, const struct mqtt_publication *publication,
 void mqtt_cork(struct mqtt *mqtt);
 void mqtt_uncork(struct mqtt *mqtt);
 
-/* Takes acknowledgements that have come without waking the loop. */
+/* Takes acknowledgements, and messages, that have come without waking the loop; the messages go to
+ * the inbox. */
 void mqtt_look(const struct mqtt *mqtt);
 /* Whether mqtt_look finds those of what is in flight; otherwise they come by the inbox alone. */
 bool mqtt_can_look(const struct mqtt *mqtt);

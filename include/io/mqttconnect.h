@@ -11,6 +11,7 @@
  * The words of a connection attempt: from mqtt_options to paho's options, and from paho's codes to
  * text for people. For mqttlink.c and mqtt.c only.
  */
+struct mqtt_limits;
 struct mqtt_options;
 
 struct mqttconnect_address {
@@ -53,6 +54,15 @@ void mqttconnect_learn(struct mqttconnect_demands *demands, int code);
 /* The options as the broker wants them; strings are borrowed as in `options`. */
 struct mqtt_options mqttconnect_obey(
     const struct mqttconnect_demands *demands, const struct mqtt_options *options);
+
+/* What the broker allows: at most `window`, and what its CONNACK says (MQTT 5, 3.2.2.3), which paho
+ * parses and does not obey. `connack` is NULL with MQTT 3.1.1, which has the standard's defaults.
+ */
+struct mqtt_limits mqttconnect_limits(unsigned window, MQTTProperties *connack);
+
+/* Paho's code for a publication or subscription that it did not take. Always false; the class tells
+ * a connection that is going down (ERROR_BROKER) from what no connection will take (ERROR_RUN). */
+bool mqttconnect_publication_refused(int code, struct error *error);
 
 /* A failed attempt in words. `code` is paho's (negative) or the broker's (positive); `message` is
  * paho's, may be NULL; `tls_text` is "" where OpenSSL said nothing. */

@@ -542,13 +542,19 @@ static void test_relay_hears_the_last_words(void **state)
     fixture_run(&test->fixture, has_ended, &test->library);
 }
 
-static void test_relay_survives_a_reset(void **state)
+/* As a broker does that closes it with something unread. */
+static void reset_connection(struct test *test)
 {
-    struct test *test = *state;
-    struct linger reset = {.l_onoff = 1};
+    const struct linger reset = {.l_onoff = 1};
     assert_int_equal(setsockopt(test->broker, SOL_SOCKET, SO_LINGER, &reset, sizeof reset), 0);
     close(test->broker);
     test->broker = open("/dev/null", O_RDWR);
+}
+
+static void test_relay_survives_a_reset(void **state)
+{
+    struct test *test = *state;
+    reset_connection(test);
     fixture_run(&test->fixture, has_ended, &test->library);
     publish(test, 0, 100);
     mqttrelay_flush(test->relay);
@@ -673,11 +679,8 @@ static void test_relay_ends_only_what_the_connection_has(void **state)
 static void test_relay_ends_nothing_that_was_lost(void **state)
 {
     struct test *test = *state;
-    struct linger reset = {.l_onoff = 1};
     test->qos = 0;
-    assert_int_equal(setsockopt(test->broker, SOL_SOCKET, SO_LINGER, &reset, sizeof reset), 0);
-    close(test->broker);
-    test->broker = open("/dev/null", O_RDWR);
+    reset_connection(test);
     publish(test, 0, 100);
     mqttrelay_flush(test->relay);
     mqttrelay_look(test->relay);
@@ -704,14 +707,11 @@ static void test_relay_ends_nothing_behind_the_end(void **state)
 static void test_relay_ends_nothing_that_a_reset_took(void **state)
 {
     struct test *test = *state;
-    struct linger reset = {.l_onoff = 1};
     test->qos = 0;
     publish(test, 0, 100);
     mqttrelay_flush(test->relay);
     mqttrelay_hurry(test->relay, false);
-    assert_int_equal(setsockopt(test->broker, SOL_SOCKET, SO_LINGER, &reset, sizeof reset), 0);
-    close(test->broker);
-    test->broker = open("/dev/null", O_RDWR);
+    reset_connection(test);
     fixture_run(&test->fixture, has_ended, &test->library);
     mqttrelay_look(test->relay);
     assert_int_equal(test->ack_count, 0);
