@@ -91,7 +91,7 @@ run_integration()
 {
     BRIDGE=$PWD/build/asan/aiva-mqtt-bridge \
         SIMULATOR=$PWD/build/asan/aiva-simulator \
-        SLOW_DNS=$PWD/build/asan/tests/slow_dns.so PYTHONDONTWRITEBYTECODE=1 \
+        PYTHONDONTWRITEBYTECODE=1 \
         /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/integration "$@"
 }
 

@@ -18,7 +18,8 @@ set(PAHO_AIDS
   setStack)
 
 # System calls of the library that bridge/io/paho/wire.c stands in for.
-set(PAHO_WIRED connect recv shutdown poll usleep pthread_cond_timedwait pthread_cond_signal)
+set(PAHO_WIRED
+  connect recv shutdown poll usleep pthread_cond_timedwait pthread_cond_signal pthread_create)
 
 function(paho_read_aids archive result)
   execute_process(

@@ -31,6 +31,8 @@ enum {
 
 /* Connections left behind while their attempt was under way: paho may still use them. */
 static struct mqttlink *left_behind;
+/* Of the owner thread: paho's handles that are not destroyed yet. */
+static size_t handles;
 
 /* Any thread. The lock is held over the push so that mqttlink_leave can promise that none follows.
  */
@@ -326,6 +328,7 @@ static bool create_handle(struct mqttlink *link, const struct mqtt_options *opti
         return error_set(error, ERROR_BROKER,
             "the MQTT library refuses the connection's settings: %s", MQTTAsync_strerror(code));
     }
+    handles++;
     make_json_properties(link);
     code = MQTTAsync_setCallbacks(link->handle, link, on_connection_lost, on_message, NULL);
     if (code == MQTTASYNC_SUCCESS && link->version5)
@@ -393,8 +396,11 @@ struct mqttlink *mqttlink_new(struct inbox *inbox, uint32_t generation,
 void mqttlink_free(struct mqttlink *link)
 {
     MQTTProperties_free(&link->json);
-    if (link->handle != NULL)
+    if (link->handle != NULL) {
         MQTTAsync_destroy(&link->handle);
+        if (--handles == 0)
+            wire_join();
+    }
     mqttrelay_free(link->relay);
     pthread_mutex_destroy(&link->lock);
     free(link->flights);

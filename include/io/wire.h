@@ -23,6 +23,10 @@ void wire_uncork(void);
  * nothing is to be done. 0, as at first: not longer than that. */
 void wire_rest(int ms);
 
+/* Owner only, after the last of the library's handles was destroyed, which ends its threads.
+ * Returns when they have ended, or after a second for each. */
+void wire_join(void);
+
 /* True where the library's reading thread sleeps for 100 ms after each second without anything to
  * read, whatever comes meanwhile. Constant. */
 bool wire_naps(void);

@@ -1,12 +1,15 @@
 /* bridge/io/paho/wire.c on real sockets, with this file in the MQTT library's place. */
+#include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -287,6 +290,67 @@ static void test_wire_lets_the_library_rest(void **state)
     wire_rest(0);
 }
 
+/* OpenSSL has such a destructor. */
+static void take_time(void *ended)
+{
+    for (int i = 0; i < 1000; i++)
+        sched_yield();
+    atomic_store((atomic_bool *)ended, true);
+}
+
+struct ending {
+    pthread_key_t key;
+    atomic_bool ended;
+};
+
+static void *end_late(void *argument)
+{
+    struct ending *ending = argument;
+    pthread_setspecific(ending->key, &ending->ended);
+    return NULL;
+}
+
+static void create_detached(struct ending *ending)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    assert_int_equal(pthread_key_create(&ending->key, take_time), 0);
+    assert_int_equal(wire_pthread_create(&thread, &attributes, end_late, ending), 0);
+    pthread_attr_destroy(&attributes);
+}
+
+static unsigned count_threads(void)
+{
+    unsigned count = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    while (readdir(tasks))
+        count++;
+    closedir(tasks);
+    return count;
+}
+
+/* As many as there are between two connections, several times before nothing is left. */
+static void test_wire_waits_for_threads_to_end(void **state)
+{
+    struct ending endings[12] = {0};
+    unsigned before = count_threads();
+    (void)state;
+    for (int i = 0; i < 12; i += 2) {
+        create_detached(&endings[i]);
+        create_detached(&endings[i + 1]);
+        while (i < 10 && count_threads() > before)
+            sched_yield();
+    }
+    wire_join();
+    for (int i = 0; i < 12; i++) {
+        assert_true(endings[i].ended);
+        pthread_key_delete(endings[i].key);
+    }
+    wire_join();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -300,6 +364,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             test_wire_ends_the_wait_for_a_socket_that_is_shut_down, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wire_lets_the_library_rest, setup, teardown),
+        cmocka_unit_test(test_wire_waits_for_threads_to_end),
     };
 
     signal(SIGPIPE, SIG_IGN);

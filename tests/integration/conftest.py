@@ -103,15 +103,25 @@ def bridge(tmp_path):
         program.finish()
 
 
+def preloading(name, **more):
+    """The environment in which the bridge runs with that library of tests/fake."""
+    library = pathlib.Path(os.environ["BRIDGE"]).parent / "tests" / f"{name}.so"
+    if not library.exists():
+        pytest.skip(f"{library} is not built")
+    return {"LD_PRELOAD": str(library.resolve()), "ASAN_OPTIONS": "verify_asan_link_order=0", **more}
+
+
 @pytest.fixture
 def slow_dns():
     """The environment in which names that end in .slow.test take 30 seconds to look up."""
-    shim = pathlib.Path(os.environ.get("SLOW_DNS") or
-                        pathlib.Path(os.environ["BRIDGE"]).parent / "tests/slow_dns.so")
-    if not shim.exists():
-        pytest.skip(f"{shim} is not built")
-    return {"LD_PRELOAD": str(shim.resolve()), "SLOW_DNS_S": "30",
-            "ASAN_OPTIONS": "verify_asan_link_order=0"}
+    return preloading("slow_dns", SLOW_DNS_S="30")
+
+
+@pytest.fixture
+def late_end():
+    """The environment in which threads take half a second to end, and the bridge ends with 99 where
+    it does not wait for them."""
+    return preloading("late_end", LATE_END_MS="500")
 
 
 @pytest.fixture

@@ -19,6 +19,10 @@ void wire_rest(int ms)
     (void)ms;
 }
 
+void wire_join(void)
+{
+}
+
 bool wire_naps(void)
 {
     return true;

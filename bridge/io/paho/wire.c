@@ -9,6 +9,7 @@
  *   messages.
  * - The library's threads look around less often while nothing is to be done, and the reading
  *   thread does not sleep through what comes.
+ * - Its threads can be waited for.
  */
 #include "wire.h"
 
@@ -25,6 +26,9 @@ enum {
     LOOK_MS = 1000,
     /* The library's MQTTAsync_sleep(100) of its reading thread. */
     NAP_US = 100000,
+    /* It reads on one thread and sends on the other; and those before may not have ended yet. */
+    THREADS = 4,
+    END_S = 1,
 };
 
 static atomic_int rest_ms;
@@ -42,6 +46,10 @@ static _Thread_local struct {
     unsigned held;             /* signals to the sending thread that were kept back */
     pthread_cond_t *condition; /* of those */
 } sending;
+
+/* Of the owner thread, on which the library begins its own when it is asked to connect. */
+static pthread_t threads[THREADS];
+static size_t thread_count;
 
 /* paho-mqtt-c, src/MQTTAsyncUtils.c: does the next thing on the list, under the library's locks; 0
  * where none can be done now. */
@@ -167,4 +175,42 @@ void wire_uncork(void)
     /* The library keeps some for later, for instance while a write is not complete. */
     if (done < sending.held)
         signal_sender(sending.condition);
+}
+
+/* ---- The threads */
+
+/* The library ends its threads where no connection is left, and begins others for the next one. */
+static void forget_ended(void)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < thread_count; i++)
+        if (pthread_tryjoin_np(threads[i], NULL) != 0)
+            threads[kept++] = threads[i];
+    thread_count = kept;
+}
+
+/* The library detaches its threads, and they may still be about to end when it has destroyed its
+ * last handle. If the process ended just then, OpenSSL would not free what the threads have of it.
+ */
+int wire_pthread_create(
+    pthread_t *thread, const pthread_attr_t *attributes, void *(*function)(void *), void *argument)
+{
+    forget_ended();
+    bool full = thread_count == THREADS;
+    int failed = pthread_create(thread, full ? attributes : NULL, function, argument);
+    if (!failed && !full)
+        threads[thread_count++] = *thread;
+    return failed;
+}
+
+void wire_join(void)
+{
+    while (thread_count > 0) {
+        pthread_t thread = threads[--thread_count];
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += END_S;
+        if (pthread_timedjoin_np(thread, NULL, &until) != 0)
+            pthread_detach(thread);
+    }
 }

@@ -20,5 +20,7 @@ int wire_usleep(useconds_t us);
 int wire_pthread_cond_timedwait(
     pthread_cond_t *condition, pthread_mutex_t *mutex, const struct timespec *until);
 int wire_pthread_cond_signal(pthread_cond_t *condition);
+int wire_pthread_create(
+    pthread_t *thread, const pthread_attr_t *attributes, void *(*function)(void *), void *argument);
 
 #endif
