@@ -19,6 +19,7 @@
 #include "loop.h"
 #include "payload.h"
 #include "publisher.h"
+#include "scheduling.h"
 #include "secret.h"
 #include "service.h"
 #include "tracker.h"
@@ -363,6 +364,7 @@ static bool watch(struct bridge *bridge, struct error *error)
 static bool bridge_start(struct bridge *bridge, struct error *error)
 {
     const struct config *config = bridge->config;
+    scheduling_be_modest();
     if (!http_global_init(error))
         return false;
     mqtt_global_init();

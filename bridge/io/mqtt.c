@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "affinity.h"
 #include "inbox.h"
 #include "loop.h"
 #include "mem.h"
@@ -23,6 +22,7 @@
 #include "mqttmessage.h"
 #include "mqttprobe.h"
 #include "mqttrelay.h"
+#include "scheduling.h"
 #include "wire.h"
 
 #define LOG_TAG "mqtt"
@@ -140,7 +140,7 @@ static void down(struct mqtt *mqtt, bool refused, const char *reason)
     mqttlink_free(link);
     if (mqtt->stuck == NULL)
         empty_inbox(mqtt);
-    affinity_release();
+    scheduling_release();
     mqtt->handler.on_down(mqtt->handler.ctx, refused, reason);
 }
 
@@ -156,7 +156,7 @@ static void abandon(struct mqtt *mqtt)
     mqtt->stuck_ms = loop_now(mqtt->loop);
     mqtt->link = NULL;
     mqtt->state = MQTT_IDLE;
-    affinity_release();
+    scheduling_release();
     mqtt->handler.on_down(mqtt->handler.ctx, false, text);
 }
 
@@ -255,10 +255,10 @@ bool mqtt_connect(struct mqtt *mqtt, const struct mqtt_options *options, struct 
     if (!may_try(mqtt, error))
         return false;
     obeying = mqttconnect_obey(&mqtt->demands, options);
-    affinity_gather();
+    scheduling_gather();
     mqtt->link = mqttlink_new(loop_inbox(mqtt->loop), ++next_generation, &obeying, error);
     if (mqtt->link == NULL) {
-        affinity_release();
+        scheduling_release();
         return false;
     }
     prepare_probe(mqtt, &obeying);
@@ -489,7 +489,7 @@ static void on_connected(struct mqtt *mqtt, const struct inbox_event *event)
         return;
     }
     if (mqtt->link->relay != NULL)
-        affinity_release();
+        scheduling_release();
     mqtt->state = MQTT_CONNECTED;
     mqtt->handler.on_up(mqtt->handler.ctx, &mqtt->limits);
 }
