@@ -19,7 +19,6 @@
 #include "loop.h"
 #include "payload.h"
 #include "publisher.h"
-#include "scheduling.h"
 #include "secret.h"
 #include "service.h"
 #include "tracker.h"
@@ -364,7 +363,6 @@ static bool watch(struct bridge *bridge, struct error *error)
 static bool bridge_start(struct bridge *bridge, struct error *error)
 {
     const struct config *config = bridge->config;
-    scheduling_be_modest();
     if (!http_global_init(error))
         return false;
     mqtt_global_init();

@@ -60,6 +60,7 @@ struct mqtt {
     unsigned in_flight; /* publications without an answer */
     bool corked;
     bool acks_at_once;
+    bool alone; /* publications of this connection go past the library, and its threads rest */
     unsigned refused_said;
     uint64_t dropped; /* incoming messages, on all connections */
     struct log_limit refused_limit;
@@ -263,6 +264,7 @@ bool mqtt_connect(struct mqtt *mqtt, const struct mqtt_options *options, struct 
     }
     prepare_probe(mqtt, &obeying);
     mqtt->state = MQTT_CONNECTING;
+    mqtt->alone = false;
     mqtt->keep_alive_s = obeying.keep_alive_s;
     mqtt->refused_said = 0;
     mqtt->timeout_s = options->connect_timeout_s;
@@ -311,6 +313,10 @@ bool mqtt_publish(struct mqtt *mqtt, const struct mqtt_publication *publication,
     }
     if (mqtt->in_flight++ == 0)
         let_rest(mqtt);
+    if (flight->relayed && !mqtt->alone) {
+        mqtt->alone = true;
+        scheduling_be_modest();
+    }
     if (mqtt->link->relay != NULL && !mqtt->corked)
         mqttrelay_flush(mqtt->link->relay);
     return true;
@@ -488,8 +494,6 @@ static void on_connected(struct mqtt *mqtt, const struct inbox_event *event)
         down(mqtt, false, "no room for the connection's descriptors");
         return;
     }
-    if (mqtt->link->relay != NULL)
-        scheduling_release();
     mqtt->state = MQTT_CONNECTED;
     mqtt->handler.on_up(mqtt->handler.ctx, &mqtt->limits);
 }

@@ -57,8 +57,9 @@ struct mqttlink {
  * even that can be done. Everything is copied. */
 struct mqttlink *mqttlink_new(struct inbox *inbox, uint32_t generation,
     const struct mqtt_options *options, struct error *error) NODISCARD;
-/* Destroys the handle, which may wait about 100 ms for paho's threads. Not while the attempt is
- * under way: paho may hold its lock for as long as a name resolution takes. */
+/* Destroys the handle, which may wait about 100 ms for paho's threads, and some seconds for one
+ * that does not end. Not while the attempt is under way: paho may hold its lock for as long as a
+ * name resolution takes. */
 void mqttlink_free(struct mqttlink *link);
 /* For an attempt under way, and at the end of the process: leaves handle and object for good,
  * without a word to paho. They stay reachable. No event of it is pushed once this has returned. */

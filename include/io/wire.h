@@ -24,7 +24,7 @@ void wire_uncork(void);
 void wire_rest(int ms);
 
 /* Owner only, after the last of the library's handles was destroyed, which ends its threads.
- * Returns when they have ended, or after a second for each. */
+ * Returns when they have ended, at once as a rule, or after a second for each. */
 void wire_join(void);
 
 /* True where the library's reading thread sleeps for 100 ms after each second without anything to

@@ -1,7 +1,6 @@
 /*
- * LD_PRELOAD: threads that take their time to end. Each stays for LATE_END_MS milliseconds when its
- * function has returned; and a process that ends meanwhile does so with 99 and a line on standard
- * error.
+ * LD_PRELOAD: threads that take their time to end. Each stays for half a second when its function
+ * has returned; and a process that ends meanwhile does so with 99 and a line on standard error.
  */
 #include <dlfcn.h>
 #include <pthread.h>
@@ -25,8 +24,7 @@ static void *work_and_stay(void *argument)
 {
     struct work work = *(struct work *)argument;
     free(argument);
-    const char *ms = getenv("LATE_END_MS");
-    struct timespec wait = {.tv_nsec = (ms ? atoi(ms) : 500) * 1000000L};
+    struct timespec wait = {.tv_nsec = 500000000};
     void *result = work.function(work.argument);
     ending++;
     while (nanosleep(&wait, &wait) != 0)

@@ -1,7 +1,6 @@
 """The program: options, exit codes, signals, and starting before its servers."""
 
 import json
-import os
 import re
 import signal
 import socket
@@ -350,12 +349,6 @@ def test_a_hangup_reads_the_password_again(make_world, tmp_path):
 
 
 # --- logs
-
-
-def test_it_interrupts_nobody(world):
-    """The broker and others of the same machine finish what they do before it has its turn."""
-    world.start()
-    assert os.sched_getscheduler(world.bridge.pid) == os.SCHED_BATCH
 
 
 def test_logs_go_to_standard_error(bridge):

@@ -1,5 +1,7 @@
 """Ways to the servers: TLS with certificates on both sides, and WebSockets."""
 
+import os
+
 import pytest
 from harness.certificates import Authority, TlsFront
 from harness.process import free_port
@@ -49,6 +51,25 @@ def test_mqtt_over_tls(make_world, authority, version):
     world = make_world(broker={"options": listener(port, authority)})
     assert_works(world, {"mqtt.url": f"mqtts://127.0.0.1:{port}", "mqtt.version": version,
                          "mqtt.ca_file": str(authority.file)})
+
+
+@pytest.mark.usefixtures("lean")
+def test_whom_it_interrupts(make_world, authority):
+    """Nobody over plain TCP, where it works alone; with TLS, or QoS 2, the library's threads are at
+    work, and each would wait for its turn."""
+    port = free_port()
+    world = make_world(broker={"options": listener(port, authority)})
+    world.start()
+    assert os.sched_getscheduler(world.bridge.pid) == os.SCHED_BATCH
+    world.broker.kill()
+    wait_until(lambda: os.sched_getscheduler(world.bridge.pid) == os.SCHED_OTHER, "the usual policy")
+    world.bridge.stop()
+    world.broker.start()
+    for config in ({"mqtt.url": f"mqtts://127.0.0.1:{port}", "mqtt.ca_file": str(authority.file)},
+                   {"mqtt.qos": 2}):
+        world.start(config=config)
+        assert os.sched_getscheduler(world.bridge.pid) == os.SCHED_OTHER, config
+        world.bridge.stop()
 
 
 def test_a_broker_of_another_authority(make_world, authority, stranger):

@@ -39,8 +39,9 @@ static void test_scheduling_gathers_threads_until_it_is_released(void **state)
 
 struct policies {
     int chosen; /* before; -1: none */
-    int own;
-    int inherited;
+    int modest;
+    int inherited; /* by a thread that begins then */
+    int released;
 };
 
 static void *read_policy(void *ctx)
@@ -57,14 +58,17 @@ static void *be_modest(void *ctx)
     if (policies->chosen >= 0)
         assert_int_equal(sched_setscheduler(0, policies->chosen, &none), 0);
     scheduling_be_modest();
-    policies->own = sched_getscheduler(0);
+    policies->modest = sched_getscheduler(0);
     assert_int_equal(pthread_create(&thread, NULL, read_policy, &policies->inherited), 0);
     assert_int_equal(pthread_join(thread, NULL), 0);
+    scheduling_be_modest();
+    scheduling_release();
+    policies->released = sched_getscheduler(0);
     return NULL;
 }
 
 /* On a thread of its own, as the policy is one of a thread. */
-static struct policies policies_after(int chosen)
+static struct policies policies_where(int chosen)
 {
     struct policies policies = {.chosen = chosen};
     pthread_t thread;
@@ -73,27 +77,46 @@ static struct policies policies_after(int chosen)
     return policies;
 }
 
-static void test_scheduling_is_modest_and_so_are_threads_that_begin_later(void **state)
+static void test_scheduling_is_modest_until_it_is_released(void **state)
 {
-    struct policies policies = policies_after(-1);
+    struct policies policies = policies_where(-1);
     (void)state;
-    assert_int_equal(policies.own, SCHED_BATCH);
+    assert_int_equal(policies.modest, SCHED_BATCH);
     assert_int_equal(policies.inherited, SCHED_BATCH);
+    assert_int_equal(policies.released, SCHED_OTHER);
 }
 
 static void test_scheduling_leaves_what_was_chosen(void **state)
 {
-    struct policies policies = policies_after(SCHED_IDLE);
+    const int choices[] = {SCHED_BATCH, SCHED_IDLE};
     (void)state;
-    assert_int_equal(policies.own, SCHED_IDLE);
-    assert_int_equal(policies.inherited, SCHED_IDLE);
+    for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++) {
+        struct policies policies = policies_where(choices[i]);
+        assert_int_equal(policies.modest, choices[i]);
+        assert_int_equal(policies.inherited, choices[i]);
+        assert_int_equal(policies.released, choices[i]);
+    }
+}
+
+/* As where a connection begins with the library and goes on without it. */
+static void test_scheduling_runs_anywhere_when_modest(void **state)
+{
+    cpu_set_t before, modest;
+    (void)state;
+    read_mask(&before);
+    scheduling_gather();
+    scheduling_be_modest();
+    read_mask(&modest);
+    assert_true(CPU_EQUAL(&modest, &before));
+    scheduling_release();
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scheduling_is_modest_and_so_are_threads_that_begin_later),
+        cmocka_unit_test(test_scheduling_is_modest_until_it_is_released),
         cmocka_unit_test(test_scheduling_leaves_what_was_chosen),
+        cmocka_unit_test(test_scheduling_runs_anywhere_when_modest),
         cmocka_unit_test(test_scheduling_gathers_threads_until_it_is_released),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
