@@ -44,6 +44,25 @@ def test_what_was_not_acknowledged_is_sent_again(bad, version, qos):
     assert sent(bad, bad.broker.session.number)[:30] == list(range(30))
 
 
+def test_with_qos_0_the_topics_are_right_after_a_loss(bad):
+    """Nothing is acknowledged, and so nothing sent again; but each job's present state is, and the topic
+    of one that has gone is cleared once more."""
+    bad.start([job("one"), job("gone")], {"mqtt.qos": 0})
+    first = bad.broker.session.number
+    bad.broker.on_publish = lambda packet: Answer.LOST if packet.session == first else None
+    emit(bad, 30)
+    bad.broker.wait(lambda: 29 in sent(bad, first), "the last that is lost")
+    bad.simulator.vanish("gone")
+    bad.simulator.cut()
+    bad.broker.wait(lambda: bad.broker.published(of_job("gone", "state"))[-1].payload == b"",
+                    "the clearing that is lost")
+    assert of_job("gone", "state") in bad.broker.retained and not numbers(bad)
+    bad.broker.kick()
+    bad.wait_state("one", n=29)
+    wait_until(lambda: of_job("gone", "state") not in bad.broker.retained, "the topic to be cleared")
+    assert set(sent(bad, bad.broker.session.number)) == {29}
+
+
 def test_only_what_was_not_acknowledged_is_sent_again(bad):
     """The first ten are done; the rest comes again, in order per topic."""
     bad.start([job("one"), job("two")])
