@@ -44,24 +44,22 @@ static void run_anywhere(void)
 }
 
 /* A policy that was chosen meanwhile, from outside, stays as well. */
-static void change_policy(int from, int to)
+static bool change_policy(int from, int to)
 {
     const struct sched_param none = {0};
-    if (sched_getscheduler(0) == from)
-        (void)sched_setscheduler(0, to, &none);
+    return sched_getscheduler(0) == from && sched_setscheduler(0, to, &none) == 0;
 }
 
 void scheduling_be_modest(void)
 {
     run_anywhere();
-    modest = modest || sched_getscheduler(0) == SCHED_OTHER;
-    change_policy(SCHED_OTHER, SCHED_BATCH);
+    modest = change_policy(SCHED_OTHER, SCHED_BATCH) || modest;
 }
 
 void scheduling_release(void)
 {
     run_anywhere();
     if (modest)
-        change_policy(SCHED_BATCH, SCHED_OTHER);
+        (void)change_policy(SCHED_BATCH, SCHED_OTHER);
     modest = false;
 }

@@ -1,9 +1,14 @@
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #include <cmocka.h>
 
@@ -98,6 +103,38 @@ static void test_scheduling_leaves_what_was_chosen(void **state)
     }
 }
 
+/* Of this thread, as systemd's SystemCallFilter does it for a process. */
+static void forbid_choosing(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sched_setscheduler, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {sizeof filter / sizeof filter[0], filter};
+    assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    assert_int_equal(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+static void *be_modest_in_vain(void *ctx)
+{
+    forbid_choosing();
+    return be_modest(ctx);
+}
+
+static void test_scheduling_goes_on_where_the_system_refuses(void **state)
+{
+    struct policies policies = {.chosen = -1};
+    pthread_t thread;
+    (void)state;
+    assert_int_equal(pthread_create(&thread, NULL, be_modest_in_vain, &policies), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(policies.modest, SCHED_OTHER);
+    assert_int_equal(policies.inherited, SCHED_OTHER);
+    assert_int_equal(policies.released, SCHED_OTHER);
+}
+
 /* As where a connection begins with the library and goes on without it. */
 static void test_scheduling_runs_anywhere_when_modest(void **state)
 {
@@ -116,6 +153,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scheduling_is_modest_until_it_is_released),
         cmocka_unit_test(test_scheduling_leaves_what_was_chosen),
+        cmocka_unit_test(test_scheduling_goes_on_where_the_system_refuses),
         cmocka_unit_test(test_scheduling_runs_anywhere_when_modest),
         cmocka_unit_test(test_scheduling_gathers_threads_until_it_is_released),
     };
