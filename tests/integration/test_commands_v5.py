@@ -24,6 +24,7 @@ def test_the_answer_goes_to_the_response_topic(shared, topic, correlation):
     assert answer.json["ok"] and answer.json["id"] == 1
     assert answer.property("CorrelationData") == correlation
     assert answer.property("ContentType") == "application/json"
+    assert answer.property("PayloadFormatIndicator") == 1
     assert not answer.retain
     shared.command_marker()
     assert len(shared.recorder.select(topic, since)) == 1

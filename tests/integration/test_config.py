@@ -1,11 +1,31 @@
-"""The configuration: errors that name the place, the environment, and secrets from files."""
+"""The configuration: defaults, errors that name the place, the environment, secrets from files."""
 
 import json
+import pathlib
+import re
 
 import pytest
 from harness.simulator import KEY
 from harness.topics import of_bridge
 from harness.world import job
+
+EXAMPLE = pathlib.Path(__file__).parents[2] / "config/aiva-mqtt-bridge.example.json"
+# A unit test compares the example with the program; this table is the contract's, by hand.
+DEFAULTS = {
+    "aiva": {"url": "https://api.aivaportal.com", "api_key": "", "mode": "auto", "ca_file": "",
+             "idle_timeout_s": 60, "poll_interval_s": 5, "list_interval_s": 30,
+             "resync_interval_s": 300},
+    "mqtt": {"url": "mqtt://localhost:1883", "username": "", "password": "", "ca_file": "",
+             "cert_file": "", "key_file": "", "version": "5", "client_id": "aiva-mqtt-bridge",
+             "topic": "aiva", "qos": 1, "queue_limit": 100000},
+    "jobs": {"hide": [], "keep_finished_h": 0},
+    "commands": {"allow": ["cancel", "delete", "refresh"], "rate_per_s": 10, "burst": 50,
+                 "timeout_s": 30},
+    "homeassistant": {"enabled": False, "prefix": "homeassistant", "max_jobs": 50,
+                      "status_topic": "homeassistant/status", "device_name": "sample_name"},
+    "http": {"listen": ""},
+    "log": {"level": "info", "format": "text"},
+}
 
 NUMBERS = [
     "aiva.idle_timeout_s", "aiva.poll_interval_s", "aiva.list_interval_s",
@@ -37,12 +57,19 @@ WRONG = [
 ENVIRONMENT = {
     "AIVA_URL": "ftp://x", "AIVA_MODE": "fast", "MQTT_URL": "http://x", "MQTT_VERSION": "9",
     "MQTT_TOPIC": "a/#", "HOMEASSISTANT_ENABLED": "perhaps", "HTTP_LISTEN": "nonsense",
-    "LOG_LEVEL": "loud", "LOG_FORMAT": "xml"}
+    "LOG_LEVEL": "loud", "LOG_FORMAT": "xml", "HOMEASSISTANT_PREFIX": "a/+",
+    "MQTT_CLIENT_ID": "x" * 129, "MQTT_PASSWORD": "without a user name",
+    "MQTT_CERT_FILE": "without a key", "MQTT_KEY_FILE": "without a certificate",
+    "AIVA_API_KEY": "with a space", "AIVA_API_KEY_FILE": "/absent", "MQTT_PASSWORD_FILE": "/absent"}
 
 WHICH = {"AIVA_URL": "aiva.url", "AIVA_MODE": "aiva.mode", "MQTT_URL": "mqtt.url",
          "MQTT_VERSION": "mqtt.version", "MQTT_TOPIC": "mqtt.topic",
          "HOMEASSISTANT_ENABLED": "homeassistant.enabled", "HTTP_LISTEN": "http.listen",
-         "LOG_LEVEL": "log.level", "LOG_FORMAT": "log.format"}
+         "LOG_LEVEL": "log.level", "LOG_FORMAT": "log.format",
+         "HOMEASSISTANT_PREFIX": "homeassistant.prefix", "MQTT_CLIENT_ID": "mqtt.client_id",
+         "MQTT_PASSWORD": "mqtt.password", "MQTT_CERT_FILE": "mqtt.cert_file",
+         "MQTT_KEY_FILE": "mqtt.key_file", "AIVA_API_KEY": "aiva.api_key",
+         "AIVA_API_KEY_FILE": "aiva.api_key", "MQTT_PASSWORD_FILE": "mqtt.password"}
 
 
 def assert_config_error(done, *names):
@@ -50,6 +77,12 @@ def assert_config_error(done, *names):
     assert done.returncode == 2, done.stderr
     assert any(name in done.stderr for name in names), done.stderr
     assert KEY not in done.stderr + done.stdout
+
+
+def test_defaults_are_those_of_the_contract():
+    """People rely on what they leave out."""
+    text = re.sub(r"^\s*//.*$", "", EXAMPLE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert json.loads(text) == DEFAULTS
 
 
 @pytest.mark.parametrize("path, value", WRONG, ids=str)

@@ -54,6 +54,24 @@ def test_a_job_missing_from_the_list_is_gone(world):
     world.recorder.wait_topic(of_bridge("jobs"), total=1)
 
 
+def test_the_event_of_a_job_that_is_gone_names_its_sample(world):
+    """However the bridge learns of it: by a command, from the list, or from the list after a restart,
+    when the name is known from the retained topic alone."""
+    names = ("by-command", "by-list", "by-restart")
+    world.start([job(name, "completed") for name in names])
+    assert world.command("by-command", "delete")["ok"]
+    world.simulator.vanish("by-list")
+    world.refresh()
+    world.wait_event("by-list", event_type="deleted")
+    world.bridge.stop()
+    world.simulator.vanish("by-restart")
+    world.bridge.start()
+    for name, source in zip(names, ("command", "command", "list")):
+        event = world.wait_event(name, event_type="deleted").json
+        assert (event["sample_name"], event["previous"], event["source"]) == (
+            f"Sample {name}", "completed", source)
+
+
 def test_an_empty_list_is_a_complete_list(world):
     """No jobs at all is an answer too."""
     world.start([job("gone-1", "completed")])

@@ -111,6 +111,50 @@ def test_a_stream_that_comments_is_alive(world):
     assert world.simulator.requests("stream") == 1
 
 
+def test_the_server_says_how_long_to_wait_before_the_next_stream(world):
+    """`retry:` in the stream is the least time between two streams, until another value comes."""
+    world.start([job("one")])
+    world.simulator.raw(b"retry: 2500\r\n\r\n")
+    world.stream_marker()
+    before = time.monotonic()
+    world.simulator.cut()
+    wait_streams(world, 2)
+    assert time.monotonic() - before >= 2.5
+    world.simulator.raw(b"retry: 0\r\n\r\n")
+    world.stream_marker()
+    before = time.monotonic()
+    world.simulator.cut()
+    wait_streams(world, 3)
+    assert time.monotonic() - before < 2.5
+
+
+def test_a_stream_that_never_holds_counts_as_failing(world):
+    """Opened and cut at once, again and again: after three in a row it polls."""
+    world.start([job("one")], FAST_POLL)
+    for count in (1, 2, 3):
+        wait_streams(world, count)
+        since = world.recorder.mark()
+        world.simulator.cut()
+    world.wait_upstream("polling", since)
+    world.simulator.set_job("one", quiet=True, status="completed")
+    world.wait_event("one", event_type="completed")
+
+
+def test_since_is_when_the_state_began(world):
+    """Another `detail` alone does not change `since`; another state does."""
+    world.start([job("one")], {"aiva.resync_interval_s": 1})
+    begun = world.wait_upstream("streaming").json["since"]
+    since = world.recorder.mark()
+    world.simulator.fault("list", times=1, status=500)
+    told = world.recorder.wait_for(lambda message: message.topic == of_bridge("upstream")
+                                   and "GET /jobs" in message.json["detail"], since=since).json
+    assert (told["state"], told["since"]) == ("streaming", begun)
+    since = world.recorder.mark()
+    world.simulator.fault("stream", times=0, status=401)
+    world.simulator.cut()
+    assert world.wait_upstream("unauthorized", since).json["since"] > begun
+
+
 @pytest.mark.parametrize("fault", [
     {"status": 204}, {"status": 404}, {"status": 405}, {"status": 406}, {"status": 501},
     {"status": 200, "content_type": "application/json", "body": "[]"}], ids=str)

@@ -1,6 +1,7 @@
 """The topics that the bridge publishes: retained flag, QoS, members and MQTT 5 properties."""
 
 import re
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from harness.topics import STATES, TIME, TIME_MS, of_bridge, of_job
@@ -145,6 +146,20 @@ def test_event_has_its_members_and_no_others(story):
     assert event.keys() <= {"job_id", "event_type", "previous", "sample_name", "message",
                             "observed_at", "source"}
     assert TIME_MS.match(event["observed_at"])
+
+
+def test_times_are_when_the_bridge_learnt_it(story):
+    """In UTC: none lies before the start or in the future, and none goes back on a topic."""
+    started = datetime.fromisoformat(
+        newest_json(story, of_bridge("info")).json["started_at"].replace("Z", "+00:00"))
+    now = datetime.now(timezone.utc)
+    assert timedelta(0) <= now - started < timedelta(minutes=5)
+    for topic in (of_job("running", "state"), of_job("waiting", "state"), of_job("waiting", "event"),
+                  of_job("broken", "event")):
+        times = [datetime.fromisoformat(message.json["observed_at"].replace("Z", "+00:00"))
+                 for message in story.select(topic) if message.payload]
+        assert times and times == sorted(times)
+        assert started <= times[0] + timedelta(milliseconds=1) and times[-1] <= now
 
 
 @pytest.mark.parametrize("qos", [0, 2])
