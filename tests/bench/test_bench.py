@@ -82,6 +82,25 @@ class Measuring(unittest.TestCase):
                            jobs=2, events=1, listed=1)
         self.assertEqual((found["listed_distinct"], found["cleared"], found["states"]), (1, 1, 1))
 
+    def test_tls_and_websocket_carry_the_same(self):
+        for transport, options in (("tls", {}), ("ws", {"transport": "websockets"})):
+            with Rig(TOOLS, transport) as rig:
+                rig.start_null_broker(idle=60000, jobs=2, events=1000)
+                client = mqtt.Client(**options)
+                if rig.authority:
+                    client.tls_set(rig.authority)
+                client.connect("localhost", rig.client_port)
+                client.loop_start()
+                for seq in range(500):
+                    for job in range(2):
+                        last = client.publish(*state(job, seq), qos=1)
+                last.wait_for_publish(30)
+                found = rig.measure(10)
+                client.disconnect()
+                client.loop_stop()
+                self.assertTrue(found["complete"], transport)
+                self.assertEqual((found["states"], found["lost"], found["reordered"]), (1000, 0, 0))
+
     def test_all_jobs_on_one_topic(self):
         found = self.count([("aiva/jobs/state", state(1, 0)[1])], jobs=2, events=2)
         self.assertEqual((found["states"], found["unexpected"]), (1, 0))
@@ -90,13 +109,20 @@ class Measuring(unittest.TestCase):
         with Rig(TOOLS) as rig:
             rig.start_mosquitto()
             for version in (5, 3):
-                rig.start_sink(jobs=10, events=1003)
-                rig.start("rawpub", rig.tool("rawpub", port=rig.mqtt_port, jobs=10, events=1003,
-                                             version=version))
-                found = rig.measure(30)
-                self.assertTrue(found["complete"])
-                self.assertEqual((found["states"], found["duplicates"], found["reordered"]),
-                                 (1003, 0, 0))
+                self.assert_raw_is_seen(rig, version, tls=0)
+
+    def test_the_sink_sees_what_came_over_tls(self):
+        with Rig(TOOLS, "tls") as rig:
+            rig.start_mosquitto()
+            self.assert_raw_is_seen(rig, 5, tls=1)
+
+    def assert_raw_is_seen(self, rig, version, tls):
+        rig.start_sink(jobs=10, events=1003)
+        rig.start("rawpub", rig.tool("rawpub", port=rig.client_port, jobs=10, events=1003,
+                                     version=version, tls=tls))
+        found = rig.measure(30)
+        self.assertTrue(found["complete"])
+        self.assertEqual((found["states"], found["duplicates"], found["reordered"]), (1003, 0, 0))
 
 
 class Firehose(unittest.TestCase):

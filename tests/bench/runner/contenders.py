@@ -29,10 +29,12 @@ class Bridge(Contender):
     def command(self, rig):
         config = {
             "aiva": {"url": f"http://127.0.0.1:{rig.http_port}", "api_key": "bench"},
-            "mqtt": {"url": f"mqtt://127.0.0.1:{rig.mqtt_port}"},
+            "mqtt": {"url": rig.mqtt_url},
             # The commands' latency is measured, not their limit.
             "commands": {"rate_per_s": 10000, "burst": 100000},
         }
+        if rig.authority:
+            config["mqtt"]["ca_file"] = str(rig.authority)
         for group, members in self.settings.items():
             config.setdefault(group, {}).update(members)
         path = rig.folder / f"{self.name}.json"
@@ -51,36 +53,41 @@ class Raw(Contender):
         self.work = {}
 
     def command(self, rig):
-        return rig.tool("rawpub", port=rig.mqtt_port, version=self.version, **self.work), {}
+        tls = 1 if rig.authority else 0
+        return rig.tool("rawpub", port=rig.client_port, version=self.version, tls=tls, **self.work), {}
 
 
 class Peer(Contender):
-    """`whole`: it gives each job a topic of its own; who does less is shown, and not compared with."""
+    """`whole`: it gives each job a topic of its own; who does less is shown, and not compared with.
+    `websocket`: its MQTT library speaks that without further words."""
 
     peer = True
 
-    def __init__(self, name, words, whole=True):
+    def __init__(self, name, words, whole=True, websocket=False):
         super().__init__(name)
         self.words = words
         self.whole = whole
+        self.websocket = websocket
 
     def command(self, rig):
         env = {
             "AIVA_URL": f"http://127.0.0.1:{rig.http_port}",
             "AIVA_API_KEY": "bench",
-            "MQTT_URL": f"mqtt://127.0.0.1:{rig.mqtt_port}",
-            "MQTT_HOST": "127.0.0.1",
-            "MQTT_PORT": str(rig.mqtt_port),
+            "MQTT_URL": rig.mqtt_url,
+            "MQTT_HOST": "localhost" if rig.authority else "127.0.0.1",
+            "MQTT_PORT": str(rig.client_port),
             "NODERED_PORT": str(free_port()),
         }
+        if rig.authority:
+            env.update(MQTT_CA=str(rig.authority), NODE_EXTRA_CA_CERTS=str(rig.authority))
         return self.words, env
 
 
 def peers(folder):
     """The peers, as run.sh has laid them in the folder."""
     return [
-        Peer("Node eventsource", ["node", folder / "node-eventsource/bridge.js"]),
-        Peer("Node fetch", ["node", folder / "node-fetch/bridge.js"]),
+        Peer("Node eventsource", ["node", folder / "node-eventsource/bridge.js"], websocket=True),
+        Peer("Node fetch", ["node", folder / "node-fetch/bridge.js"], websocket=True),
         Peer("Node-RED", [folder / "nodered/run.sh"]),
         Peer("Python", ["/usr/bin/python3", folder / "python/bridge.py"]),
         Peer("shell sed", [folder / "shell/sed.sh"], whole=False),

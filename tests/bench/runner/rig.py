@@ -8,24 +8,35 @@ import time
 import urllib.request
 from pathlib import Path
 
+from . import certificates
 from .processes import Failure, Process, cpu_seconds, free_port, peak_mb, wait_until
 
 MOSQUITTO_CONF = """listener {port} 127.0.0.1
 allow_anonymous true
 persistence false
 """
+MOSQUITTO_TLS = """user root
+listener {port} 127.0.0.1
+certfile broker.pem
+keyfile broker.key
+"""
+URLS = {"tcp": "mqtt://127.0.0.1:{}", "tls": "mqtts://localhost:{}", "ws": "ws://127.0.0.1:{}/mqtt"}
 
 
 class Rig:
-    """Use it as a context: everything that it has started ends with it."""
+    """Use it as a context: everything that it has started ends with it. `transport`: how contenders
+    reach the broker: tcp, tls or ws. The benchmark's own programs do so over TCP."""
 
-    def __init__(self, tools):
+    def __init__(self, tools, transport="tcp"):
         self.tools = Path(tools)
         self.folder = Path(tempfile.mkdtemp(prefix="aiva-bench-"))
         self.processes = []
         self.broker = self.firehose = self.sink = self.contender = None
-        self.mqtt_port = self.http_port = 0
+        self.transport = transport
+        self.mqtt_port = self.client_port = self.http_port = 0
         self.null = False
+        if transport == "tls":
+            certificates.make(self.folder)
 
     def __enter__(self):
         return self
@@ -50,11 +61,24 @@ class Rig:
             command += [f"--{option}", value]
         return command
 
+    @property
+    def mqtt_url(self):
+        return URLS[self.transport].format(self.client_port)
+
+    @property
+    def authority(self):
+        """The file of the authority that has signed the broker's certificate; None without TLS."""
+        return self.folder / "authority.pem" if self.transport == "tls" else None
+
     # ---- What is started
 
     def start_mosquitto(self):
-        self.mqtt_port = free_port()
-        (self.folder / "mosquitto.conf").write_text(MOSQUITTO_CONF.format(port=self.mqtt_port))
+        self.mqtt_port = self.client_port = free_port()
+        config = MOSQUITTO_CONF.format(port=self.mqtt_port)
+        if self.transport == "tls":
+            self.client_port = free_port()
+            config += MOSQUITTO_TLS.format(port=self.client_port)
+        (self.folder / "mosquitto.conf").write_text(config)
         self.broker = self.start("mosquitto", ["mosquitto", "-c", "mosquitto.conf"])
         wait_until(self.broker_listens, 10, "mosquitto listens")
 
@@ -62,12 +86,16 @@ class Rig:
         if not self.broker.alive():
             raise Failure(f"mosquitto has ended: {self.broker.words()}")
         with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.mqtt_port)) == 0
+            return probe.connect_ex(("127.0.0.1", self.client_port)) == 0
 
     def start_null_broker(self, **work):
         self.null = True
+        if self.transport == "tls":
+            work.update(certificate="broker.pem", key="broker.key")
+        if self.transport == "ws":
+            work.update(websocket=1)
         self.broker = self.start("nullbroker", self.tool("nullbroker", **work))
-        self.mqtt_port = self.read_port(self.broker)
+        self.mqtt_port = self.client_port = self.read_port(self.broker)
 
     def start_firehose(self, **options):
         self.firehose = self.start("firehose", self.tool("firehose", **options))

@@ -48,17 +48,20 @@ class Flat(Scenario):
     )
     ratios = (("events_per_s", "events/s"), ("cpu_per_100k", "CPU"))
     null = False
+    transport = "tcp"
 
     def events(self):
         return self.options.events
 
     def takes(self, contender):
-        return True
+        """The raw publisher speaks no WebSocket."""
+        return self.transport != "ws" or isinstance(contender, Bridge) or (
+            contender.peer and contender.websocket)
 
     def run(self, contender):
         events = self.events()
         work = {"jobs": JOBS, "events": events}
-        with Rig(self.tools) as rig:
+        with Rig(self.tools, self.transport) as rig:
             if self.null:
                 rig.start_null_broker(**work)
             else:
@@ -98,6 +101,24 @@ class FlatNull(Flat):
     null = True
 
 
+class FlatTls(FlatMosquitto):
+    name = "flat-tls"
+    title = "Flat out through mosquitto, over TLS"
+    transport = "tls"
+
+
+class NullTls(FlatNull):
+    name = "null-tls"
+    title = "Flat out against a broker that only acknowledges, over TLS"
+    transport = "tls"
+
+
+class NullWebSocket(FlatNull):
+    name = "null-ws"
+    title = "Flat out against a broker that only acknowledges, over WebSocket"
+    transport = "ws"
+
+
 class Steady(Flat):
     """At a fixed rate: what is added to each event's way."""
 
@@ -123,6 +144,12 @@ class Steady(Flat):
 
     def pour(self, rig, events, rate=0):
         return super().pour(rig, events, self.rate)
+
+
+class SteadyTls(Steady):
+    name = "steady-tls"
+    title = "At a steady 1,000 events/s through mosquitto, over TLS"
+    transport = "tls"
 
 
 class Start(Scenario):
@@ -325,4 +352,5 @@ class Idle(Scenario):
             }
 
 
-ALL = (FlatMosquitto, FlatNull, Steady, Start, Restart, CommandsIdle, CommandsLoaded, Idle)
+ALL = (FlatMosquitto, FlatNull, Steady, FlatTls, NullTls, NullWebSocket, SteadyTls, Start, Restart,
+       CommandsIdle, CommandsLoaded, Idle)

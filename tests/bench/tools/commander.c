@@ -124,7 +124,7 @@ int main(int argc, char **argv)
     rig_catch_signals();
     commander.sendings = xcalloc((size_t)options.count, sizeof *commander.sendings);
     link_init(&commander.link);
-    link_connect(&commander.link, (int)options.port, true, "bench-commander");
+    link_connect(&commander.link, (int)options.port, false, true, "bench-commander");
     while (!commander.subscribed && !rig_stopped())
         receive_until(&commander, rig_now_ns() + 1000000);
     next = rig_now_ns();

@@ -5,13 +5,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <openssl/ssl.h>
+
 #include "buf.h"
 #include "wire.h"
 
 /* One MQTT connection, on either side: packets in, packets out, each read and written with as few
- * calls as there can be. */
+ * calls as there can be. TLS on either side, WebSocket on the broker's. */
 struct link {
-    int fd; /* -1: none */
+    int fd;                   /* -1: none */
+    SSL *tls;                 /* NULL: plain */
+    struct websocket *socket; /* NULL: none */
     bool version5;
     uint8_t *in;
     size_t length;
@@ -24,8 +28,12 @@ typedef bool (*link_handle)(void *ctx, const struct wire_packet *packet, uint64_
 /* Without a connection. */
 void link_init(struct link *link);
 void link_clear(struct link *link);
-/* Connects to the broker at 127.0.0.1 and sends CONNECT. */
-void link_connect(struct link *link, int port, bool version5, const char *client_id);
+/* Connects to the broker at 127.0.0.1 and sends CONNECT; with `tls`, through TLS that believes
+ * every certificate. */
+void link_connect(struct link *link, int port, bool tls, bool version5, const char *client_id);
+/* Takes over a connection that was accepted. `tls`: NULL for a plain one; else a context with a
+ * certificate. */
+void link_accept(struct link *link, int fd, SSL_CTX *tls, bool websocket);
 
 /* Sends all of `out`. False: the connection has ended. */
 bool link_flush(struct link *link);

@@ -26,10 +26,15 @@ static struct {
     long listed;
     long idle_ms;
     long receive;
-} options = {.work.jobs = 1000, .idle_ms = 5000, .receive = UINT16_MAX};
+    const char *certificate;
+    const char *key;
+    long websocket;
+} options = {
+    .work.jobs = 1000, .idle_ms = 5000, .receive = UINT16_MAX, .certificate = "", .key = ""};
 
 static struct client clients[CLIENTS];
 static struct measure *measure;
+static SSL_CTX *tls; /* NULL: plain */
 
 static void close_client(struct client *client)
 {
@@ -158,12 +163,22 @@ static void accept_client(int listening)
 
     for (int i = 0; i < CLIENTS && fd >= 0; i++) {
         if (clients[i].link.fd < 0) {
-            clients[i].link.fd = fd;
+            link_accept(&clients[i].link, fd, tls, options.websocket != 0);
             return;
         }
     }
     if (fd >= 0)
         close(fd);
+}
+
+static void load_certificate(void)
+{
+    if (*options.certificate == '\0')
+        return;
+    tls = SSL_CTX_new(TLS_server_method());
+    if (tls == NULL || SSL_CTX_use_certificate_chain_file(tls, options.certificate) != 1 ||
+        SSL_CTX_use_PrivateKey_file(tls, options.key, SSL_FILETYPE_PEM) != 1)
+        rig_die("%s and %s are no certificate and its key", options.certificate, options.key);
 }
 
 /* Goes on serving after the last event, so that the client can be stopped in order. */
@@ -203,6 +218,9 @@ int main(int argc, char **argv)
         {"--listed", &options.listed, NULL, "jobs whose state from the list to wait for"},
         {"--idle", &options.idle_ms, NULL, "ms of silence after which the rest counts as lost"},
         {"--receive", &options.receive, NULL, "Receive Maximum, announced with MQTT 5"},
+        {"--certificate", NULL, &options.certificate, "speak TLS with this certificate (PEM)"},
+        {"--key", NULL, &options.key, "the certificate's private key"},
+        {"--websocket", &options.websocket, NULL, "1: MQTT over WebSocket"},
         {0},
     };
     struct work work;
@@ -214,6 +232,7 @@ int main(int argc, char **argv)
     measure = measure_new(&work, (uint64_t)options.listed);
     for (int i = 0; i < CLIENTS; i++)
         link_init(&clients[i].link);
+    load_certificate();
     listening = rig_listen((int)options.port);
     run(listening);
     for (int i = 0; i < CLIENTS; i++) {
@@ -221,6 +240,7 @@ int main(int argc, char **argv)
         link_clear(&clients[i].link);
     }
     measure_free(measure);
+    SSL_CTX_free(tls);
     close(listening);
     return 0;
 }

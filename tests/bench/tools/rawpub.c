@@ -16,6 +16,7 @@ static struct {
     long window;
     long batch;
     long version;
+    long tls;
     const char *root;
 } options = {.work.jobs = 1000, .window = 1000, .version = 5, .root = "aiva"};
 
@@ -105,6 +106,7 @@ int main(int argc, char **argv)
         {"--batch", &options.batch, NULL,
             "how many of these must be free before more are sent; 0: two, of 100 and more half"},
         {"--version", &options.version, NULL, "5, or 3 for MQTT 3.1.1"},
+        {"--tls", &options.tls, NULL, "1: through TLS, whatever certificate the broker has"},
         {0},
     };
     struct rawpub rawpub = {0};
@@ -115,7 +117,8 @@ int main(int argc, char **argv)
     rawpub.work = work_make(&options.work);
     rawpub.total = (uint64_t)(options.listed > 0 ? options.listed : options.work.events);
     link_init(&rawpub.link);
-    link_connect(&rawpub.link, (int)options.port, options.version == 5, "bench-rawpub");
+    link_connect(
+        &rawpub.link, (int)options.port, options.tls != 0, options.version == 5, "bench-rawpub");
     run(&rawpub);
     wire_put_header(&rawpub.link.out, WIRE_DISCONNECT << 4, 0);
     link_flush(&rawpub.link);

@@ -77,7 +77,7 @@ int main(int argc, char **argv)
     work = work_make(&options.work);
     sink.measure = measure_new(&work, (uint64_t)options.listed);
     link_init(&sink.link);
-    link_connect(&sink.link, (int)options.port, true, "bench-sink");
+    link_connect(&sink.link, (int)options.port, false, true, "bench-sink");
     while (!rig_stopped() && !measure_is_over(sink.measure, options.idle_ms))
         if (!link_wait(&sink.link, 100, handle, &sink))
             break;

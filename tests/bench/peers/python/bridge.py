@@ -8,6 +8,8 @@ import paho.mqtt.client
 import requests
 
 client = paho.mqtt.client.Client()
+if "MQTT_CA" in os.environ:
+    client.tls_set(os.environ["MQTT_CA"])
 client.connect(os.environ["MQTT_HOST"], int(os.environ["MQTT_PORT"]))
 client.loop_start()
 

@@ -5,4 +5,4 @@ set -euo pipefail
 
 curl -sN "$AIVA_URL/jobs/events?token=$AIVA_API_KEY" |
     sed -un 's/^data: *\(.*\)\r$/\1/p' |
-    mosquitto_pub -h "$MQTT_HOST" -p "$MQTT_PORT" -l -q 1 -r -t aiva/jobs/state
+    mosquitto_pub -h "$MQTT_HOST" -p "$MQTT_PORT" ${MQTT_CA:+--cafile "$MQTT_CA"} -l -q 1 -r -t aiva/jobs/state
