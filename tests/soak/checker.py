@@ -175,9 +175,13 @@ class Checker:
 
     def _is_new(self, sent, leaf, job, earlier):
         """An empty state is the same each time that a job goes, and an event may be when a job goes
-        the same way twice within a millisecond; any other payload is unique."""
-        if not earlier or (leaf == "event" and job.expects == "event"):
+        the same way twice within a millisecond; any other payload is unique. After a loss events
+        come again behind the states that were sent after them: such a one belongs to a change
+        before, or stands for one that nobody has acknowledged."""
+        if not earlier:
             return True
+        if leaf == "event" and job.expects == "event":
+            return _tells_of(sent, job) and not _has_to_come_again(sent, earlier)
         if leaf != "state" or sent.payload:
             return False
         return job.expects == "clear" and job.run == sent.link.run
@@ -433,6 +437,20 @@ class Checker:
                 self._fail("heard", sent.at, place[1] or "",
                            f"{sent.topic} {sent.payload[:300]!r} was acknowledged and not heard")
                 return
+
+
+def _tells_of(sent, job):
+    """Whether the event is that of the job's newest change."""
+    event = json.loads(sent.payload)
+    return event["event_type"] == job.status and event["previous"] == (job.before or None)
+
+
+def _has_to_come_again(sent, earlier):
+    """Whether the connection before left more of these unacknowledged than were repeated since."""
+    others = [one for one in earlier if one.link is not sent.link]
+    last = max((one.link.number for one in others), default=0)
+    owed = sum(1 for one in others if one.link.number == last and not one.acked)
+    return owed > len(earlier) - len(others)
 
 
 def _job_of(topic):

@@ -197,6 +197,50 @@ class Repeats(unittest.TestCase):
         self.say_all()
         self.assertEqual(self.story.rules(), [])
 
+    def test_again_behind_a_state_whose_event_is_yet_to_come(self):
+        """The connection was lost between a state and its event: the event before comes first."""
+        self.story.state(1, "queued", 1, at=1)
+        self.story.event(None, "queued", at=1, acked=False)
+        self.story.state(2, "processing", 2, at=2, acked=False)
+        self.story.lose()
+        self.story.event(None, "queued", at=1)
+        self.story.state(2, "processing", 2, at=2)
+        self.story.event("queued", "processing", at=2)
+        self.assertEqual(self.story.rules(), [])
+
+    def test_a_deleted_again_behind_the_job_that_came_back(self):
+        self.story.state(1, "queued", 1, at=1)
+        self.story.event(None, "queued", at=1)
+        self.story.history.gone.append((self.story.time, "a"))
+        self.story.event("queued", "deleted", at=2, acked=False)
+        self.story.send("state", None, acked=False)
+        self.story.state(2, "processing", 2, at=3, acked=False)
+        self.story.lose()
+        self.story.event("queued", "deleted", at=2)
+        self.story.send("state", None)
+        self.story.state(2, "processing", 2, at=3)
+        self.story.event(None, "processing", at=3)
+        self.assertEqual(self.story.rules(), [])
+
+    def test_an_event_in_the_same_words_as_one_before(self):
+        """Within one millisecond the job went there, back, and there again."""
+        self.story.was(3, "queued", event=3)
+        self.story.was(4, "processing", event=4)
+        self.say_all()
+        self.story.state(3, "queued", 3, at=2)
+        self.story.event("processing", "queued", at=2)
+        self.story.state(4, "processing", 4, at=2)
+        self.story.event("queued", "processing", at=2)
+        self.assertEqual(self.story.rules(), [])
+
+    def test_an_old_event_in_place_of_the_right_one(self):
+        self.say_all()
+        self.story.was(3, "queued", event=3)
+        self.story.state(3, "queued", 3, at=3)
+        self.story.lose(after=60)
+        self.story.event("queued", "processing", at=2)
+        self.assertEqual(self.story.rules(), ["repeat", "chain"])
+
     def test_again_without_a_loss(self):
         self.say_all()
         self.say_all()
