@@ -55,11 +55,14 @@ void tracker_adopt(struct tracker *tracker, const char *level, size_t level_leng
         tracker_report_full(tracker);
     if (!change.job)
         return;
-    /* A member that is to be hidden from now on still stands there. */
+    /* A member that is to be hidden from now on still stands there. And what a connection before
+     * this one has shown counts only where it is seen again. */
     buf_reset(&tracker->payload);
     payload_state(&tracker->payload, change.job);
     if (tracker->payload.length != length || memcmp(tracker->payload.data, payload, length) != 0)
         jobs_set_unpublished(tracker->jobs, change.job);
+    else
+        jobs_set_published(tracker->jobs, change.job);
     tracker_note_counts(tracker);
 }
 

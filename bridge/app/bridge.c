@@ -213,7 +213,6 @@ static void on_publication_refused(void *ctx, const char *topic)
 {
     struct bridge *bridge = ctx;
     tracker_refused(bridge->tracker, topic);
-    discovery_refused(bridge->discovery, topic);
 }
 
 static void on_again(void *ctx)
@@ -229,10 +228,10 @@ static void on_overdue(void *ctx)
     broker_renew(bridge->broker);
 }
 
-static void on_done(void *ctx, uint64_t sequence)
+static void on_done(void *ctx, uint64_t sequence, bool taken)
 {
     struct bridge *bridge = ctx;
-    discovery_done(bridge->discovery, sequence);
+    discovery_done(bridge->discovery, sequence, taken);
 }
 
 static void on_jobs_changed(void *ctx)

@@ -102,6 +102,7 @@ struct broker {
     struct timer stir;
     int64_t up_ms;         /* when the link came up; 0 while it is down */
     bool tried;            /* the first attempt has ended */
+    bool was_up;           /* there has been a connection */
     bool ready;            /* the memory has been read */
     bool reading;          /* retained job states are coming in */
     bool echoed;           /* our own state has come back meanwhile */
@@ -418,8 +419,9 @@ static void on_up(void *ctx, const struct mqtt_limits *limits)
     if (mqtt_naps())
         timer_set(&broker->stir, loop_now(broker->loop) + STIR_MS);
     publisher_link_up(broker->publisher, broker->mqtt, limits);
-    if (broker->ready)
+    if (broker->was_up)
         broker->handler.on_reconnected(broker->handler.ctx);
+    broker->was_up = true;
 }
 
 static void on_down(void *ctx, bool refused, const char *reason)

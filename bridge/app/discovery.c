@@ -219,6 +219,14 @@ static uint64_t send(struct discovery *discovery, const struct announcement *ann
                                   .json = announcement->length > 0});
 }
 
+static void end_message(struct discovery *discovery, bool taken)
+{
+    enum announcer_end end = discovery->home == HOME_ONLINE ? ANNOUNCER_SEEN : ANNOUNCER_TAKEN;
+    discovery->on_the_way = 0;
+    announcer_done(
+        discovery->announcer, loop_now(discovery->loop), taken ? end : ANNOUNCER_GIVEN_UP);
+}
+
 /* Sends what is due; comes again when the next is. Nothing waits in the outbox for a broker that is
  * not there: it would be sent without a pause between. */
 static void pump(void *ctx)
@@ -234,24 +242,22 @@ static void pump(void *ctx)
         /* Behind it in the same queue: the device goes before its job's state. */
         if (announcement.job_id)
             discovery->handler.on_let_go(discovery->handler.ctx, announcement.job_id);
+        if (discovery->on_the_way == 0) {
+            end_message(discovery, false);
+            timer_set(&discovery->pump_timer, loop_now(discovery->loop) + ANNOUNCER_PACE_MS);
+        }
     } else if (wake_ms != INT64_MAX) {
         timer_set(&discovery->pump_timer, wake_ms);
     }
 }
 
-void discovery_done(struct discovery *discovery, uint64_t sequence)
+void discovery_done(struct discovery *discovery, uint64_t sequence, bool taken)
 {
     if (sequence != discovery->on_the_way)
         return;
-    discovery->on_the_way = 0;
-    announcer_done(discovery->announcer, loop_now(discovery->loop), discovery->home == HOME_ONLINE);
+    end_message(discovery, taken);
     finish_earlier(discovery);
     pump(discovery);
-}
-
-void discovery_refused(struct discovery *discovery, const char *topic)
-{
-    announcer_refused(discovery->announcer, topic);
 }
 
 void discovery_again(struct discovery *discovery)
@@ -385,6 +391,7 @@ void discovery_link_down(struct discovery *discovery)
 {
     discovery->home = HOME_UNKNOWN;
     discovery->reading = true;
+    discovery->earlier_read = false;
     announcer_read_begin(discovery->announcer);
     timer_stop(&discovery->pump_timer);
     timer_stop(&discovery->silence_timer);

@@ -373,11 +373,11 @@ static void clear_suspect(struct publisher *publisher)
         publisher->quick_losses = 0;
 }
 
-static void finish(struct publisher *publisher, uint64_t sequence)
+static void finish(struct publisher *publisher, uint64_t sequence, bool taken)
 {
     if (sequence == publisher->awaited)
         publisher->awaited = 0;
-    publisher->handler.on_done(publisher->handler.ctx, sequence);
+    publisher->handler.on_done(publisher->handler.ctx, sequence, taken);
 }
 
 void publisher_acknowledged(
@@ -408,7 +408,7 @@ void publisher_acknowledged(
             counters_note_latency(counters, received_ms, at_ms);
     }
     check_pressure(publisher);
-    finish(publisher, sequence);
+    finish(publisher, sequence, !refused);
 }
 
 /* Takes the entry that comes next out of the queue for good. */
@@ -420,7 +420,7 @@ static void drop_next(
     uint64_t sequence = entry->sequence;
     report_refused(publisher, refusal, entry->topic, reason);
     outbox_acknowledge(publisher->outbox, sequence, NULL, NULL);
-    finish(publisher, sequence);
+    finish(publisher, sequence, false);
 }
 
 static bool is_impossible(struct publisher *publisher, const struct outbox_entry *entry)

@@ -25,8 +25,9 @@ struct device {
     bool undecided; /* found, and nobody has said yet whether it is wanted */
     bool stands;    /* something stands on the topic, or is on the way there */
     bool current;   /* and it is `text` */
+    bool lost;      /* by the broker; Home Assistant may still have it, and is to be told */
     bool again;     /* to be sent though it stands there */
-    bool refused;   /* by the broker, and to be tried once more */
+    bool refused;   /* the last message was given up, and is to be tried once more */
     bool unseen;    /* it was cleared while Home Assistant was perhaps away */
     bool confirmed; /* by the broker, since announcer_read_begin */
     bool reviewed;  /* kept or shown, since announcer_review_begin */
@@ -38,9 +39,10 @@ struct announcer {
     struct device *table;
     struct device *on_the_way;
     bool stood_before; /* something stood on its topic before */
-    bool way_clears;   /* what is on the way is the clearing of a topic */
-    int64_t next_ms;   /* no message before that */
-    char *settled;     /* the job that announcer_settle returned last */
+    bool lost_before;
+    bool way_clears; /* what is on the way is the clearing of a topic */
+    int64_t next_ms; /* no message before that */
+    char *settled;   /* the job that announcer_settle returned last */
     size_t most_remembered;
 };
 
@@ -172,7 +174,7 @@ bool announcer_remove(struct announcer *announcer, const char *topic, const char
     if (!device)
         return false;
     hide(device);
-    if (!device->stands)
+    if (!device->stands && !device->lost)
         return false;
     free(device->job_id);
     device->job_id = xstrdup(job_id);
@@ -230,6 +232,7 @@ void announcer_found(struct announcer *announcer, const char *topic, enum announ
     if (device->not_before_ms < now_ms + ANNOUNCER_SPACING_MS)
         device->not_before_ms = now_ms + ANNOUNCER_SPACING_MS;
     device->stands = true;
+    device->lost = false;
     device->current = has_text(device, payload, length);
     if (!device->current && !device->wanted) {
         set_text(device, payload, length);
@@ -242,9 +245,10 @@ void announcer_read_end(struct announcer *announcer)
 {
     for (struct device *device = announcer->table; device; device = next_of(device)) {
         device->refused = false;
-        if (!device->confirmed && device != announcer->on_the_way &&
-            (device->wanted || device->undecided))
-            device->stands = false;
+        if (device->confirmed || device == announcer->on_the_way)
+            continue;
+        device->lost = device->lost || (device->stands && !device->wanted && !device->undecided);
+        device->stands = false;
     }
 }
 
@@ -267,7 +271,7 @@ static enum action action_for(const struct device *device)
         return ACTION_NONE;
     if (device->wanted)
         return device->stands && device->current && !device->again ? ACTION_NONE : ACTION_SEND;
-    if (device->stands)
+    if (device->stands || device->lost)
         return ACTION_CLEAR;
     return device->again ? ACTION_SEND : ACTION_NONE;
 }
@@ -287,8 +291,8 @@ static void drop_finished(struct announcer *announcer, int64_t now_ms)
     struct device *device = announcer->table;
     while (device) {
         struct device *next = next_of(device);
-        if (!device->wanted && !device->undecided && !device->stands && !device->unseen &&
-            device != announcer->on_the_way && device->not_before_ms <= now_ms)
+        if (!device->wanted && !device->undecided && !device->stands && !device->lost &&
+            !device->unseen && device != announcer->on_the_way && device->not_before_ms <= now_ms)
             drop(announcer, device);
         device = next;
     }
@@ -343,7 +347,9 @@ bool announcer_next(struct announcer *announcer, int64_t now_ms, struct announce
     bool clears = action_for(device) == ACTION_CLEAR;
     describe(device, clears, announcement);
     announcer->stood_before = device->stands;
+    announcer->lost_before = device->lost;
     device->stands = !clears;
+    device->lost = false;
     device->current = !clears && !device->farewell;
     device->again = false;
     device->confirmed = true;
@@ -368,7 +374,15 @@ static void remember_unseen(struct announcer *announcer, struct device *device)
         oldest->unseen = false;
 }
 
-void announcer_done(struct announcer *announcer, int64_t now_ms, bool seen)
+static void give_up(struct announcer *announcer, struct device *device)
+{
+    device->refused = true;
+    device->stands = announcer->stood_before;
+    device->lost = announcer->lost_before;
+    device->current = false;
+}
+
+void announcer_done(struct announcer *announcer, int64_t now_ms, enum announcer_end end)
 {
     struct device *device = announcer->on_the_way;
     if (!device)
@@ -376,8 +390,10 @@ void announcer_done(struct announcer *announcer, int64_t now_ms, bool seen)
     announcer->on_the_way = NULL;
     device->confirmed = true;
     device->not_before_ms = now_ms + ANNOUNCER_SPACING_MS;
-    if (device->refused)
+    if (end == ANNOUNCER_GIVEN_UP) {
+        give_up(announcer, device);
         return;
+    }
     if (!announcer->way_clears) {
         set_farewell(device, NULL, 0);
         return;
@@ -385,18 +401,8 @@ void announcer_done(struct announcer *announcer, int64_t now_ms, bool seen)
     free(device->job_id);
     device->job_id = NULL;
     device->unseen = false;
-    if (!device->wanted && !seen)
+    if (!device->wanted && end != ANNOUNCER_SEEN)
         remember_unseen(announcer, device);
-}
-
-void announcer_refused(struct announcer *announcer, const char *topic)
-{
-    struct device *device = announcer->on_the_way;
-    if (!device || strcmp(device->topic, topic) != 0)
-        return;
-    device->refused = true;
-    device->stands = announcer->stood_before;
-    device->current = false;
 }
 
 void announcer_again(struct announcer *announcer)
@@ -417,7 +423,7 @@ bool announcer_settle(
     if (device == announcer->on_the_way || device->not_before_ms > now_ms)
         announcement->topic = NULL;
     else
-        device->stands = false;
+        device->stands = device->lost = false;
     free(announcer->settled);
     announcer->settled = device->job_id;
     device->job_id = NULL;

@@ -31,7 +31,7 @@ struct broker_handler {
     void (*on_remembered_all)(void *ctx);
     /* The same, after it, at the first. */
     void (*on_ready)(void *ctx);
-    /* Connected again after a loss. */
+    /* Connected again after a loss, which may have been before on_ready. */
     void (*on_reconnected)(void *ctx);
     void (*on_lost)(void *ctx);
     void (*on_command)(

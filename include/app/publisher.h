@@ -37,8 +37,8 @@ struct publisher_handler {
     void (*on_again)(void *ctx);
     /* The broker has not acknowledged something for too long: only a new connection can help. */
     void (*on_overdue)(void *ctx);
-    /* The message of that sequence has ended: acknowledged, or given up. */
-    void (*on_done)(void *ctx, uint64_t sequence);
+    /* The message of that sequence has ended: taken by the broker, or refused or given up. */
+    void (*on_done)(void *ctx, uint64_t sequence, bool taken);
 };
 
 struct publisher *publisher_new(struct loop *loop, const struct publisher_options *options,

@@ -65,8 +65,8 @@ bool announcer_has(const struct announcer *announcer, const char *topic);
 /* ---- What does stand there */
 
 /* The broker is asked for what it has: begin, each payload that was found, end. Between two runs a
- * broker may have lost it all, or gone back to an older copy. What was found and is not shown is
- * left alone until it is hidden or reviewed. */
+ * broker may have lost it all, or gone back to an older copy: what was not found does not stand
+ * there. What was found and is not shown is left alone until it is hidden or reviewed. */
 void announcer_read_begin(struct announcer *announcer);
 void announcer_found(struct announcer *announcer, const char *topic, enum announcer_kind kind,
     const char *payload, size_t length, int64_t now_ms);
@@ -89,11 +89,14 @@ struct announcement {
  * none now: ask again at *wake_ms (INT64_MAX: when something has changed). */
 bool announcer_next(struct announcer *announcer, int64_t now_ms, struct announcement *announcement,
     int64_t *wake_ms);
-/* The message on the way has ended: acknowledged, or given up. `seen`: Home Assistant is there. */
-void announcer_done(struct announcer *announcer, int64_t now_ms, bool seen);
-/* Before announcer_done: the broker refused a message on this topic, and may take it later. It is
- * held back until announcer_again, or until the broker was asked for what it has. */
-void announcer_refused(struct announcer *announcer, const char *topic);
+enum announcer_end {
+    ANNOUNCER_GIVEN_UP, /* refused, or dropped: what stood on the topic before stands there still */
+    ANNOUNCER_TAKEN,    /* by the broker, while Home Assistant was perhaps away */
+    ANNOUNCER_SEEN,     /* the same, and Home Assistant is there */
+};
+/* The message on the way has ended. One that was given up is held back until announcer_again, or
+ * until the broker was asked for what it has. */
+void announcer_done(struct announcer *announcer, int64_t now_ms, enum announcer_end end);
 void announcer_again(struct announcer *announcer);
 
 /* At the end of the program, until it returns false: the jobs that are still waited for. What was

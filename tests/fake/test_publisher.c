@@ -170,9 +170,9 @@ static void on_event(void *ctx)
     (void)ctx;
 }
 
-static void on_done(void *ctx, uint64_t sequence)
+static void on_done(void *ctx, uint64_t sequence, bool taken)
 {
-    (void)ctx, (void)sequence;
+    (void)ctx, (void)sequence, (void)taken;
 }
 
 /* All of the bridge's own topics have been sent and acknowledged. */

@@ -4,7 +4,7 @@ from harness import ha_devices
 from harness.ha_devices import retained, wait_cleared, wait_set, wait_shown
 from harness.topics import of_job
 from harness.waiting import wait_until
-from harness.world import job
+from harness.world import described, job
 
 ON = {"homeassistant.enabled": True}
 JOBS = [job("one"), job("two", "completed"), job("a.b", "failed")]
@@ -63,6 +63,28 @@ def test_the_broker_forgets_everything(world, spaced):
     wait_set(world, *DEVICES)
     assert standing(world) == before
     assert len(ha_devices.messages(world)) == len(DEVICES)
+
+
+def test_a_job_comes_back_to_a_broker_that_forgot_everything(world, spaced):
+    """It went, and its device was still to be cleared when the broker lost all it had: there is
+    nothing any more that could count as standing there."""
+    start(world)
+    name = world.create("queued")
+    device = f"aiva_job_{name}"
+    wait_shown(world, device, named=f"Sample {name}")
+    world.simulator.vanish(name)
+    world.refresh()
+    world.wait_event(name, event_type="deleted")
+    world.recorder.close()
+    world.broker.kill()
+    world.simulator.set_job(name, quiet=True, **described(name, "queued"))
+    world.broker.start()
+    world.record()
+    spaced.append(world)
+    wait_shown(world, "aiva_bridge")
+    world.refresh()
+    world.wait_state(name)
+    wait_set(world, *DEVICES, device)
 
 
 def test_the_broker_remembers_everything(make_world, spaced):

@@ -6,6 +6,9 @@ import signal
 import time
 
 import pytest
+from harness.bad_broker import Answer
+from harness.metrics import Listener
+from harness.process import free_port
 from harness.rawserver import Closing, RawServer
 from harness.simulator import KEY
 from harness.topics import of_bridge, of_job
@@ -564,6 +567,24 @@ def test_a_broker_that_forgot_gets_everything_again(world):
     assert after == before
     assert world.retained()[of_bridge("state")].payload == b"online"
     assert not [message for message in world.recorder.messages if message.topic.endswith("/event")]
+
+
+def test_a_broker_that_forgot_before_it_had_told_all(bad):
+    """The first connection is lost while the memory is read, and the memory with it: what was read
+    over it does not count as standing there."""
+    listener = Listener(free_port())
+    bad.start([job("one"), job("two", "completed")])
+    bad.bridge.stop()
+    # Without its echo of `online` the end of the memory is waited for.
+    bad.broker.on_publish = lambda packet: Answer.LOST
+    bad.bridge.start({"http.listen": listener.listen})
+    listener.wait_listening()
+    wait_until(lambda: listener.metrics().total("jobs") == 2, "the memory to be read")
+    bad.broker.retained.clear()
+    bad.broker.on_publish = lambda packet: None
+    bad.broker.kick()
+    wait_until(lambda: {of_job("one", "state"), of_job("two", "state")} <= set(bad.broker.retained),
+               "the states to come back")
 
 
 @pytest.mark.parametrize("way", ["vanished", "deleted"])

@@ -63,7 +63,12 @@ static void assert_next(struct fixture *f, const char *topic, const char *payloa
 
 static void done(struct fixture *f)
 {
-    announcer_done(f->announcer, f->now_ms, f->seen);
+    announcer_done(f->announcer, f->now_ms, f->seen ? ANNOUNCER_SEEN : ANNOUNCER_TAKEN);
+}
+
+static void give_up(struct fixture *f)
+{
+    announcer_done(f->announcer, f->now_ms, ANNOUNCER_GIVEN_UP);
 }
 
 /* The same, acknowledged at once; then the pace is waited for. */
@@ -291,6 +296,44 @@ static void test_announcer_sends_again_what_the_broker_has_lost(void **state)
     assert_nothing(f, -1);
 }
 
+/* The job came back before its device was cleared. */
+static void test_announcer_what_was_to_go_and_was_lost_is_announced_where_it_comes_back(
+    void **state)
+{
+    struct fixture *f = *state;
+    standing(f, "a", "1");
+    assert_true(announcer_remove(f->announcer, "a", "job a"));
+    announcer_read_begin(f->announcer);
+    announcer_read_end(f->announcer);
+    show(f, "a", "1");
+    assert_sent(f, "a", "1");
+    /* The same, and it goes for good: Home Assistant has to be told, and the job's state waits. */
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    announcer_hide(f->announcer, "a");
+    announcer_read_begin(f->announcer);
+    announcer_read_end(f->announcer);
+    show(f, "a", "1");
+    assert_true(announcer_remove(f->announcer, "a", "job a"));
+    assert_next(f, "a", "");
+    assert_string_equal(f->sent.job_id, "job a");
+    done(f);
+    assert_false(announcer_remove(f->announcer, "a", "job a"));
+}
+
+/* Without a refusal that may pass, as one that is too large. */
+static void test_announcer_what_was_given_up_does_not_stand_there(void **state)
+{
+    struct fixture *f = *state;
+    show(f, "a", "1");
+    assert_next(f, "a", "1");
+    give_up(f);
+    assert_false(announcer_remove(f->announcer, "a", "job a"));
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    announcer_again(f->announcer);
+    assert_nothing(f, -1);
+    assert_true(announcer_is_idle(f->announcer));
+}
+
 static void test_announcer_mends_what_the_broker_has_of_before(void **state)
 {
     struct fixture *f = *state;
@@ -368,8 +411,7 @@ static void test_announcer_says_farewell_again_where_it_was_refused(void **state
     show_with_farewell(f, "bye", "new");
     f->now_ms += ANNOUNCER_SPACING_MS;
     assert_next(f, "a", "bye");
-    announcer_refused(f->announcer, "a");
-    done(f);
+    give_up(f);
     announcer_again(f->announcer);
     f->now_ms += ANNOUNCER_SPACING_MS;
     assert_sent(f, "a", "bye");
@@ -475,9 +517,7 @@ static void test_announcer_what_was_refused_waits_until_it_may_be_taken(void **s
     show(f, "a", "2");
     show(f, "b", "1");
     assert_next(f, "a", "2");
-    announcer_refused(f->announcer, "b");
-    announcer_refused(f->announcer, "a");
-    done(f);
+    give_up(f);
     f->now_ms += ANNOUNCER_SPACING_MS;
     assert_sent(f, "b", "1");
     assert_nothing(f, -1);
@@ -493,15 +533,13 @@ static void test_announcer_a_clearing_that_was_refused_is_made_again(void **stat
     standing(f, "a", "1");
     show(f, "a", "2");
     assert_next(f, "a", "2");
-    announcer_refused(f->announcer, "a");
-    done(f);
+    give_up(f);
     /* What stood there before is there still. */
     announcer_hide(f->announcer, "a");
     announcer_again(f->announcer);
     f->now_ms += ANNOUNCER_SPACING_MS;
     assert_next(f, "a", "");
-    announcer_refused(f->announcer, "a");
-    done(f);
+    give_up(f);
     f->now_ms += ANNOUNCER_SPACING_MS;
     assert_nothing(f, -1);
     /* A new connection may mend it as well. */
@@ -534,65 +572,108 @@ static void test_announcer_settles_with_everyone_who_waits(void **state)
     assert_false(announcer_settle(f->announcer, f->now_ms, &f->sent));
 }
 
-/* ---- All of it, by chance: the rules hold, and in the end all stands as it should. */
+/* ---- All of it, by chance: the rules hold, and each calm ends with all as it should be. */
 
 #define TOPICS 6
+#define ROUND  2000 /* steps */
+#define CALM   500  /* of them, at the end of a round */
+
+struct walk {
+    const char *broker[TOPICS], *wanted[TOPICS];
+    const char *before; /* what is on the way is to take this one's place */
+    int64_t last_ms[TOPICS], any_ms;
+    size_t way; /* TOPICS: nothing is on it */
+    unsigned random;
+};
+
+static const char *const walk_topics[TOPICS] = {"bridge", "a", "b", "c", "d", "e"};
+static const char *const walk_payloads[] = {"1", "2", "3"};
+
+/* The broker lost a topic, and the connection was lost with it. */
+static void walk_lose(struct fixture *f, struct walk *walk, size_t i)
+{
+    if (walk->way != i)
+        walk->broker[i] = NULL;
+    announcer_read_begin(f->announcer);
+    for (size_t j = 0; j < TOPICS; j++)
+        if (walk->broker[j])
+            found(f, walk_topics[j], walk->broker[j]);
+    announcer_read_end(f->announcer);
+}
+
+static void walk_end(struct fixture *f, struct walk *walk, bool calm)
+{
+    if (!calm && walk->random >> 12 & 4) {
+        walk->broker[walk->way] = walk->before;
+        give_up(f);
+    } else {
+        f->seen = calm || (walk->random >> 12 & 1);
+        done(f);
+    }
+    walk->last_ms[walk->way] = f->now_ms;
+    walk->way = TOPICS;
+}
+
+static void walk_send(struct fixture *f, struct walk *walk)
+{
+    size_t way = 0;
+    while (strcmp(walk_topics[way], f->sent.topic) != 0)
+        way++;
+    assert_true(f->now_ms - walk->last_ms[way] >= ANNOUNCER_SPACING_MS);
+    assert_true(f->now_ms - walk->any_ms >= ANNOUNCER_PACE_MS);
+    walk->any_ms = f->now_ms;
+    walk->way = way;
+    walk->before = walk->broker[way];
+    walk->broker[way] = NULL;
+    for (size_t j = 0; j < 3; j++)
+        if (f->sent.length > 0 && strcmp(walk_payloads[j], f->sent.payload) == 0)
+            walk->broker[way] = walk_payloads[j];
+}
+
+static void walk_step(struct fixture *f, struct walk *walk, bool calm)
+{
+    walk->random = walk->random * 1103515245u + 12345u;
+    unsigned chance = walk->random >> 12;
+    size_t i = (walk->random >> 8) % TOPICS;
+    unsigned what = calm ? 9 : (walk->random >> 16) % 10;
+    f->now_ms += (walk->random >> 20) % (calm ? 2000 : 300);
+    if (what < 2) {
+        walk->wanted[i] = walk_payloads[chance % 3];
+        show(f, walk_topics[i], walk->wanted[i]);
+    } else if (what == 2) {
+        walk->wanted[i] = NULL;
+        announcer_hide(f->announcer, walk_topics[i]);
+    } else if (what == 3 && chance % 20 == 0) {
+        walk_lose(f, walk, i);
+    } else if (what == 4 && chance % 20 == 0) {
+        announcer_repeat(f->announcer, f->now_ms + 1000);
+    } else if (what == 5) {
+        announcer_again(f->announcer);
+    } else if (walk->way < TOPICS) {
+        walk_end(f, walk, calm);
+    } else if (announcer_next(f->announcer, f->now_ms, &f->sent, &f->wake_ms)) {
+        walk_send(f, walk);
+    } else {
+        assert_true(f->wake_ms > f->now_ms);
+    }
+}
 
 static void test_announcer_random_walk_keeps_the_rules(void **state)
 {
     struct fixture *f = *state;
-    static const char *const topics[TOPICS] = {"bridge", "a", "b", "c", "d", "e"};
-    static const char *const payloads[] = {"1", "2", "3"};
-    const char *broker[TOPICS] = {0}, *wanted[TOPICS] = {0};
-    int64_t last_ms[TOPICS], any_ms = INT64_MIN / 2;
-    size_t way = TOPICS;
-    unsigned random = 99;
+    struct walk walk = {.any_ms = INT64_MIN / 2, .way = TOPICS, .random = 99};
     for (size_t i = 0; i < TOPICS; i++)
-        last_ms[i] = INT64_MIN / 2;
-    for (int step = 0; step < 40000; step++) {
-        bool calm = step > 39000;
-        random = random * 1103515245u + 12345u;
-        size_t i = (random >> 8) % TOPICS;
-        unsigned what = calm ? 9 : (random >> 16) % 10;
-        f->now_ms += (random >> 20) % (calm ? 2000 : 300);
-        if (what < 2) {
-            wanted[i] = payloads[(random >> 12) % 3];
-            show(f, topics[i], wanted[i]);
-        } else if (what == 2) {
-            wanted[i] = NULL;
-            announcer_hide(f->announcer, topics[i]);
-        } else if (what == 3 && (random >> 12) % 20 == 0) {
-            /* The broker lost one topic, and the connection was lost with it. */
-            if (way != i)
-                broker[i] = NULL;
-            announcer_read_begin(f->announcer);
-            for (size_t j = 0; j < TOPICS; j++)
-                if (broker[j])
-                    found(f, topics[j], broker[j]);
-            announcer_read_end(f->announcer);
-        } else if (what == 4 && (random >> 12) % 20 == 0) {
-            announcer_repeat(f->announcer, f->now_ms + 1000);
-        } else if (way < TOPICS) {
-            announcer_done(f->announcer, f->now_ms, (random >> 12) % 2 == 0 || calm);
-            last_ms[way] = f->now_ms;
-            way = TOPICS;
-        } else if (announcer_next(f->announcer, f->now_ms, &f->sent, &f->wake_ms)) {
-            for (way = 0; strcmp(topics[way], f->sent.topic) != 0;)
-                way++;
-            assert_true(f->now_ms - last_ms[way] >= ANNOUNCER_SPACING_MS);
-            assert_true(f->now_ms - any_ms >= ANNOUNCER_PACE_MS);
-            any_ms = f->now_ms;
-            broker[way] = NULL;
-            for (size_t j = 0; j < 3; j++)
-                if (f->sent.length > 0 && strcmp(payloads[j], f->sent.payload) == 0)
-                    broker[way] = payloads[j];
-        } else {
-            assert_true(f->wake_ms > f->now_ms);
-        }
+        walk.last_ms[i] = INT64_MIN / 2;
+    for (int step = 0; step < 50 * ROUND; step++) {
+        if (step % ROUND == ROUND - CALM)
+            announcer_again(f->announcer);
+        walk_step(f, &walk, step % ROUND >= ROUND - CALM);
+        if (step % ROUND < ROUND - 1)
+            continue;
+        assert_true(announcer_is_idle(f->announcer));
+        for (size_t i = 0; i < TOPICS; i++)
+            assert_ptr_equal(walk.broker[i], walk.wanted[i]);
     }
-    assert_true(announcer_is_idle(f->announcer));
-    for (size_t i = 0; i < TOPICS; i++)
-        assert_ptr_equal(broker[i], wanted[i]);
 }
 
 int main(void)
@@ -611,6 +692,8 @@ int main(void)
         TEST(a_review_hides_what_it_does_not_keep),
         TEST(found_as_wanted_is_not_sent),
         TEST(sends_again_what_the_broker_has_lost),
+        TEST(what_was_to_go_and_was_lost_is_announced_where_it_comes_back),
+        TEST(what_was_given_up_does_not_stand_there),
         TEST(mends_what_the_broker_has_of_before),
         TEST(what_is_on_the_way_is_newer_than_what_is_found),
         TEST(says_farewell_before_what_is_new),
