@@ -14,6 +14,7 @@
 #include "guard.h"
 #include "healthcheck.h"
 #include "limit.h"
+#include "logwriter.h"
 #include "loop.h"
 #include "mem.h"
 #include "secret.h"
@@ -21,6 +22,9 @@
 
 #define LOG_TAG "main"
 #include "log.h"
+
+/* How long the last lines of the log may wait for a reader when the bridge ends. */
+#define LAST_LINES_MS 500
 
 enum action { ACTION_RUN, ACTION_CHECK, ACTION_HEALTHCHECK, ACTION_PRINT_ACL };
 
@@ -66,11 +70,10 @@ static int exit_code(const struct error *error)
     return 1;
 }
 
-static int report(struct error *error)
+static int report(const struct error *error)
 {
     fflush(stdout);
-    secret_mask(error->text);
-    fprintf(stderr, "aiva-mqtt-bridge: %s\n", error->text);
+    log_last_words(error->text);
     return exit_code(error);
 }
 
@@ -159,6 +162,7 @@ static int act(enum action action, struct config *config, const struct config_so
     case ACTION_RUN:
         break;
     }
+    log_start();
     return bridge_run(config, source, &error) ? 0 : report(&error);
 }
 
@@ -189,6 +193,7 @@ static int run(const struct options *options)
     int code = config ? act(options->action, config, &source) : report(&error);
     config_free(config);
     secret_clear();
+    logwriter_stop(LAST_LINES_MS);
     return code;
 }
 

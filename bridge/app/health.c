@@ -10,6 +10,7 @@
 #include "commands.h"
 #include "config.h"
 #include "httpd.h"
+#include "logwriter.h"
 #include "loop.h"
 #include "mem.h"
 #include "metrics.h"
@@ -73,6 +74,7 @@ static void write_metrics(const struct health *health, struct buf *out)
         .queue_limit = (size_t)parts->config->mqtt.queue_limit,
         .commands_under_way = commands_under_way(parts->commands),
         .incoming_dropped = broker_dropped(parts->broker),
+        .log_lines_lost = logwriter_lost(),
     };
     process_measure(&metrics.process);
     metrics_write(out, &metrics);

@@ -2,14 +2,15 @@
  * Lines are made in a fixed buffer, so that logging works when memory is short. */
 #include "log.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "clock.h"
+#include "logwriter.h"
 #include "secret.h"
 #include "utf8.h"
 
@@ -27,6 +28,7 @@ enum log_level log_threshold = LOG_LEVEL_INFO;
 static enum log_format line_format = LOG_FORMAT_TEXT;
 
 struct line {
+    bool json;
     size_t length;
     bool cut;
     char bytes[LINE_SIZE];
@@ -77,8 +79,7 @@ static void put_escape(struct line *line, unsigned value, bool is_byte)
     int length;
 
     if (is_byte)
-        length = snprintf(
-            escape, sizeof escape, "%s\\x%02x", line_format == LOG_FORMAT_JSON ? "\\" : "", value);
+        length = snprintf(escape, sizeof escape, "%s\\x%02x", line->json ? "\\" : "", value);
     else
         length = snprintf(escape, sizeof escape, "\\u%04x", value);
     put(line, escape, (size_t)length);
@@ -102,7 +103,7 @@ static void put_escaped(struct line *line, const char *text)
             put_escape(line, (unsigned char)*text, true);
         } else if (is_control(code_point)) {
             put_escape(line, code_point, false);
-        } else if (line_format == LOG_FORMAT_JSON && (*text == '"' || *text == '\\')) {
+        } else if (line->json && (*text == '"' || *text == '\\')) {
             put(line, (char[]){'\\', *text}, 2);
         } else {
             put(line, text, used);
@@ -114,7 +115,7 @@ static void put_escaped(struct line *line, const char *text)
 
 static void put_head(struct line *line, enum log_level level, const char *tag)
 {
-    bool json = line_format == LOG_FORMAT_JSON;
+    bool json = line->json;
     char now[CLOCK_TEXT_SIZE];
 
     clock_format(clock_unix_ms(), now);
@@ -130,7 +131,7 @@ static void put_head(struct line *line, enum log_level level, const char *tag)
 /* Goes into the room that put() leaves. */
 static void put_end(struct line *line)
 {
-    const char *end = line_format == LOG_FORMAT_JSON ? "\"}\n" : "\n";
+    const char *end = line->json ? "\"}\n" : "\n";
 
     if (line->cut) {
         memcpy(line->bytes + line->length, CUT_MARK, sizeof CUT_MARK - 1);
@@ -146,9 +147,8 @@ void log_write(enum log_level level, const char *tag, const char *format, ...)
     /* As long as a line: what does not fit here would not fit there, and the line says it is cut.
      */
     char message[LINE_SIZE];
-    struct line line;
+    struct line line = {.json = line_format == LOG_FORMAT_JSON};
     va_list args;
-    ssize_t written;
 
     if (level > log_threshold)
         return;
@@ -158,15 +158,47 @@ void log_write(enum log_level level, const char *tag, const char *format, ...)
     va_end(args);
     secret_mask(message);
 
-    line.length = 0;
-    line.cut = false;
     put_head(&line, level, tag);
     put_escaped(&line, message);
     put_end(&line);
-    do /* There is nowhere to report a failure to: the line is lost. */
-        written = write(STDERR_FILENO, line.bytes, line.length);
-    while (written < 0 && errno == EINTR);
+    logwriter_put(line.bytes, line.length);
     errno = kept_errno;
+}
+
+void log_last_words(const char *text)
+{
+    char message[LINE_SIZE];
+    struct line line = {.json = false};
+
+    snprintf(message, sizeof message, "%s", text);
+    secret_mask(message);
+    put_text(&line, "aiva-mqtt-bridge: ");
+    put_escaped(&line, message);
+    put_end(&line);
+    logwriter_put(line.bytes, line.length);
+}
+
+/* On the thread that writes. */
+static size_t describe_lost(uint64_t lost, char *out, size_t size)
+{
+    struct line line = {.json = line_format == LOG_FORMAT_JSON};
+    char message[96];
+
+    snprintf(message, sizeof message, "%llu line%s of the log %s lost: nobody read them in time",
+        (unsigned long long)lost, lost == 1 ? "" : "s", lost == 1 ? "was" : "were");
+    put_head(&line, LOG_LEVEL_WARN, "log");
+    put_escaped(&line, message);
+    put_end(&line);
+    assert(line.length <= size);
+    memcpy(out, line.bytes, line.length);
+    return line.length;
+}
+
+void log_start(void)
+{
+    if (!logwriter_start(describe_lost))
+        log_write(LOG_LEVEL_WARN, "log",
+            "no thread can be started for the log: whoever does not read it stops the bridge");
 }
 
 void log_change_level(int by)

@@ -9,14 +9,20 @@
 #include <string.h>
 #include <unistd.h>
 
-/* By write(2): stdio and the log may allocate. */
+#include "logwriter.h"
+
+/* How long the last line may wait for whoever reads the log. */
+#define LAST_LINE_MS 500
+
+/* Past stdio and the log's formatting, which may allocate. */
 static _Noreturn void die(size_t count, size_t size)
 {
     char text[96];
     int length = snprintf(text, sizeof text, "out of memory: %zu x %zu bytes\n", count, size);
-    ssize_t written = length > 0 ? write(STDERR_FILENO, text, (size_t)length) : 0;
 
-    (void)written;
+    if (length > 0)
+        logwriter_put(text, (size_t)length);
+    logwriter_flush(LAST_LINE_MS);
     _exit(EXIT_FAILURE);
 }
 

@@ -288,6 +288,10 @@ static void write_process(struct buf *out, const struct metrics *metrics)
     const struct metrics_process *process = &metrics->process;
     one(out, PREFIX "loop_passes_total", "counter", "Passes of the main loop.",
         metrics->counters->loop_passes);
+    one(out, PREFIX "log_lines_lost_total", "counter",
+        "Lines of the log that were lost because nobody read them, or for want of room on the "
+        "disk.",
+        metrics->log_lines_lost);
     family(out, "process_cpu_seconds_total", "counter", "User and system CPU time spent.");
     buf_append_text(out, "process_cpu_seconds_total ");
     append_scaled(out, process->cpu_us, 1000000, 6);

@@ -37,8 +37,11 @@
         1024) /* bytes of refused commands' answers that wait; then commands are dropped */
 #define LIMIT_RETRY_AFTER_S 600  /* longest Retry-After that is obeyed */
 #define LIMIT_DETAIL        1024 /* bytes of an upstream's words shown in a log or an answer */
-#define LIMIT_HTTPD_BODY    (256 * 1024)  /* bytes of one answer of http.listen */
-#define LIMIT_CONFIG        (1024 * 1024) /* bytes of the configuration file */
-#define LIMIT_SECRET        65535         /* bytes of a secret's file; MQTT's for a password */
+#define LIMIT_HTTPD_BODY    (256 * 1024) /* bytes of one answer of http.listen */
+#define LIMIT_LOG_BYTES                                                                            \
+    (128 * 1024) /* bytes of log lines that wait for a reader, twice: a thousand; then they are    \
+                    lost */
+#define LIMIT_CONFIG (1024 * 1024) /* bytes of the configuration file */
+#define LIMIT_SECRET 65535         /* bytes of a secret's file; MQTT's for a password */
 
 #endif

@@ -9,12 +9,22 @@
 /*
  * One line a message on standard error, in one write(2), control characters escaped, errno kept.
  * Owner thread only. Each source file defines LOG_TAG before it includes this header.
+ *
+ * A program that has to go on while nobody reads its log calls log_start; before that, and in
+ * programs that do not, a write waits for its reader. logwriter.h has the end of it.
  */
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 
 /* Chooses what is written from now on. Before the first call: info and text. */
 void log_setup(enum log_level level, enum log_format format);
+
+/* From now on nothing here waits. Once, when the signals are blocked. */
+void log_start(void);
+
+/* Why the program ends, for the one who started it: "aiva-mqtt-bridge: " and the text, masked and
+ * escaped, whatever the level and the format are. Nothing is logged afterwards. */
+void log_last_words(const char *text);
 
 /* One level more (1) or less (-1) from now on, as far as there is one; says so in a line that is
  * seen before and after. */

@@ -56,6 +56,7 @@ class Program:
         self.name = name
         self.log = folder / f"{name}.log"
         self.process = None
+        self.stderr = None  # a descriptor in place of the log file
 
     @property
     def pid(self):
@@ -71,7 +72,8 @@ class Program:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [str(word) for word in argv],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment(env))
+                stdin=subprocess.DEVNULL, stdout=log,
+                stderr=log if self.stderr is None else self.stderr, env=environment(env))
 
     def send(self, number):
         os.kill(self.pid, number)
