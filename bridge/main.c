@@ -11,6 +11,7 @@
 #include "bridge.h"
 #include "check.h"
 #include "config.h"
+#include "escape.h"
 #include "guard.h"
 #include "healthcheck.h"
 #include "limit.h"
@@ -134,11 +135,15 @@ static int print_acl(const struct config *config)
 static int healthcheck(const struct config *config)
 {
     struct error error = {.class = ERROR_NONE};
-    struct buf found;
+    struct buf found, shown;
     buf_init(&found, LIMIT_STATUS_BODY);
+    buf_init(&shown, (size_t)ESCAPE_SIZE * LIMIT_STATUS_BODY);
     bool well = healthcheck_run(config, &found, &error);
-    if (well)
-        printf("%s\n", found.data);
+    if (well) {
+        escape_append(&shown, found.data);
+        printf("%s\n", shown.data);
+    }
+    buf_clear(&shown);
     buf_clear(&found);
     return well ? 0 : report(&error);
 }

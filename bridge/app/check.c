@@ -2,12 +2,15 @@
 #include "check.h"
 
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "answer.h"
 #include "broker.h"
+#include "buf.h"
+#include "escape.h"
 #include "http.h"
 #include "limit.h"
 #include "loop.h"
@@ -49,10 +52,25 @@ struct check {
     struct error error; /* the first */
 };
 
+/* One line of the report. It may hold words of AIVA and of the broker. */
+static PRINTF_LIKE(1, 2) void say(const char *format, ...)
+{
+    char line[2 * LIMIT_DETAIL];
+    struct buf shown;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    buf_init(&shown, sizeof line * ESCAPE_SIZE);
+    escape_append(&shown, line);
+    puts(shown.data);
+    buf_clear(&shown);
+}
+
 static void fail(struct check *check, enum error_class class, const char *what, const char *why)
 {
     if (!check->failed && class != ERROR_RUN)
-        printf("%s: %s: %s\n", class == ERROR_UPSTREAM ? "upstream" : "broker", what, why);
+        say("%s: %s: %s", class == ERROR_UPSTREAM ? "upstream" : "broker", what, why);
     if (check->error.class == ERROR_NONE)
         error_set(&check->error, class, "%s: %s", what, why);
     check->failed = true;
@@ -85,7 +103,7 @@ static void on_health(void *ctx, const struct http_answer *answer)
         fail(check, ERROR_UPSTREAM, check->config->aiva.url, why);
         return;
     }
-    printf("upstream: %s answers and accepts the key (%lld ms)\n", check->config->aiva.url,
+    say("upstream: %s answers and accepts the key (%lld ms)", check->config->aiva.url,
         (long long)answer->duration_ms);
     loop_stop(check->loop);
 }
@@ -113,7 +131,7 @@ static void check_upstream(struct check *check, struct http_client *client)
 
 static void close_in_peace(struct check *check)
 {
-    printf("broker: may publish, and receives what it subscribes to\n");
+    say("broker: may publish, and receives what it subscribes to");
     check->step = STEP_CLOSE;
     mqtt_close(check->mqtt);
 }
@@ -203,7 +221,7 @@ static void on_up(void *ctx, const struct mqtt_limits *limits)
 {
     struct check *check = ctx;
     struct error error = {0};
-    printf("broker: %s accepts the connection (retained messages: %s, maximum QoS %d)\n",
+    say("broker: %s accepts the connection (retained messages: %s, maximum QoS %d)",
         check->config->mqtt.url, limits->retain_available ? "yes" : "NO", limits->maximum_qos);
     check->step = STEP_RIGHTS;
     check->outstanding = SUBSCRIPTIONS + PUBLICATIONS;
@@ -278,7 +296,7 @@ bool check_run(const struct config *config, struct error *error)
     loop_set_handler(check.loop,
         &(struct loop_handler){.ctx = &check, .on_signal = on_signal, .on_inbox = on_inbox});
     timer_init(&check.timeout, check.loop, on_timeout, &check);
-    printf("configuration: valid\n");
+    say("configuration: valid");
     struct http_client *client = http_client_new(check.loop, config->aiva.url, config->aiva.api_key,
         config->aiva.ca_file, "aiva-mqtt-bridge/" BRIDGE_VERSION);
     check_upstream(&check, client);

@@ -10,9 +10,9 @@
 #include <string.h>
 
 #include "clock.h"
+#include "escape.h"
 #include "logwriter.h"
 #include "secret.h"
-#include "utf8.h"
 
 enum {
     LINE_SIZE = 8192,
@@ -71,43 +71,15 @@ static void put_text(struct line *line, const char *text)
     put(line, text, strlen(text));
 }
 
-/* A control character is shown as \u000a in both formats. A byte that is not UTF-8 is shown as
- * \xff, which in JSON, whose strings hold characters only, is the escaped text `\xff`. */
-static void put_escape(struct line *line, unsigned value, bool is_byte)
-{
-    char escape[16];
-    int length;
-
-    if (is_byte)
-        length = snprintf(escape, sizeof escape, "%s\\x%02x", line->json ? "\\" : "", value);
-    else
-        length = snprintf(escape, sizeof escape, "\\u%04x", value);
-    put(line, escape, (size_t)length);
-}
-
-static bool is_control(uint32_t code_point)
-{
-    return code_point < 0x20 || (code_point >= 0x7F && code_point <= 0x9F);
-}
-
 static void put_escaped(struct line *line, const char *text)
 {
     size_t left = strlen(text);
 
     while (left > 0 && !line->cut) {
-        uint32_t code_point;
-        size_t used = utf8_decode(text, left, &code_point);
+        struct escaped shown;
+        size_t used = escape_next(text, left, line->json, &shown);
 
-        if (used == 0) {
-            used = 1;
-            put_escape(line, (unsigned char)*text, true);
-        } else if (is_control(code_point)) {
-            put_escape(line, code_point, false);
-        } else if (line->json && (*text == '"' || *text == '\\')) {
-            put(line, (char[]){'\\', *text}, 2);
-        } else {
-            put(line, text, used);
-        }
+        put(line, shown.at, shown.length);
         text += used;
         left -= used;
     }

@@ -26,13 +26,19 @@ COLOURS = {
     "failed": "31", "cancelled": "35", "online": "32", "offline": "31",
     "streaming": "32", "polling": "33", "unauthorized": "31", "unavailable": "31",
 }
+BLANK_LETTERS = "\u115f\u1160\u3164\uffa0"
 REDRAW_S = 0.1
+
+
+def is_hidden(c):
+    """A control, a separator of lines, what turns the direction of writing, or a blank letter."""
+    return unicodedata.category(c) in ("Zl", "Zp") or unicodedata.category(c)[0] == "C" or c in BLANK_LETTERS
 
 
 def clean(value):
     """One line of text without anything that a terminal could take for a command."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return "".join(c if unicodedata.category(c)[0] != "C" else " " for c in text)
+    return "".join(" " if is_hidden(c) else c for c in text)
 
 
 def char_width(c):
