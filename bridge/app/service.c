@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "broker.h"
+#include "buf.h"
 #include "health.h"
 #include "loop.h"
 #include "mem.h"
@@ -18,6 +19,8 @@
 
 /* How often in systemd's time limit; sd_watchdog_enabled(3) asks for two. */
 #define FEEDS_A_LIMIT 3
+/* The status line is made anew this often while the loop turns: a pass may be a millisecond. */
+#define LOOK_MS 1000
 
 struct service {
     struct loop *loop;
@@ -27,7 +30,10 @@ struct service {
     int64_t feed_ms; /* 0: nobody watches */
     struct timer feed;
     bool ready_said, stopping_said;
-    /* What the last status line said. */
+    struct buf said;   /* the last status line that systemd has taken */
+    int64_t looked_ms; /* when it was compared with what is true */
+    struct timer look;
+    /* What was true then; a change is told at once. */
     bool connected;
     const char *upstream_state;
 };
@@ -37,6 +43,12 @@ static void feed(void *ctx)
     struct service *service = ctx;
     notify_watchdog();
     timer_set(&service->feed, loop_now(service->loop) + service->feed_ms);
+}
+
+/* The pass that it makes ends in service_update. */
+static void look_again(void *ctx)
+{
+    (void)ctx;
 }
 
 struct service *service_new(
@@ -49,6 +61,8 @@ struct service *service_new(
     service->upstream_state = "";
     service->wanted = notify_is_wanted();
     service->feed_ms = notify_watchdog_ms() / FEEDS_A_LIMIT;
+    buf_init(&service->said, UINT16_MAX);
+    timer_init(&service->look, loop, look_again, service);
     timer_init(&service->feed, loop, feed, service);
     if (service->feed_ms > 0)
         timer_set(&service->feed, loop_now(loop) + service->feed_ms);
@@ -60,21 +74,45 @@ void service_free(struct service *service)
     if (!service)
         return;
     timer_stop(&service->feed);
+    timer_stop(&service->look);
+    buf_clear(&service->said);
     free(service);
 }
 
-/* Hands the status line on, and remembers what it said. */
-static void say(struct service *service, void (*notify)(const char *status))
+/* Hands the status line on, where it is news or READY=1 and its like go with it. False where
+ * systemd had no room: it is tried again. */
+static bool say(struct service *service, bool (*notify)(const char *status))
 {
     struct readiness readiness;
     struct buf line;
     buf_init(&line, UINT16_MAX);
     health_readiness(service->health, &readiness);
     readiness_summary(&line, &readiness);
-    notify(line.data);
     service->connected = readiness.broker_connected;
     service->upstream_state = readiness.upstream_state;
+    service->looked_ms = loop_now(service->loop);
+    bool old = service->said.length > 0 && strcmp(service->said.data, line.data) == 0;
+    bool taken = (old && notify == notify_status) || notify(line.data);
+    if (taken && !old) {
+        buf_reset(&service->said);
+        buf_append_text(&service->said, line.data);
+    }
+    if (!taken)
+        timer_set(&service->look, service->looked_ms + LOOK_MS);
     buf_clear(&line);
+    return taken;
+}
+
+/* Each word of the line may have changed: AIVA's last answer, the reason why the broker is away. */
+static bool is_due(struct service *service, const struct readiness *readiness)
+{
+    int64_t due_ms = service->looked_ms + LOOK_MS;
+    if (readiness->broker_connected != service->connected ||
+        strcmp(readiness->upstream_state, service->upstream_state) != 0 ||
+        loop_now(service->loop) >= due_ms)
+        return true;
+    timer_set(&service->look, due_ms);
+    return false;
 }
 
 void service_update(struct service *service)
@@ -85,17 +123,11 @@ void service_update(struct service *service)
     health_readiness(service->health, &readiness);
     if (readiness.stopping) {
         if (!service->stopping_said)
-            say(service, notify_stopping);
-        service->stopping_said = true;
-        return;
-    }
-    bool changed = readiness.broker_connected != service->connected ||
-                   strcmp(readiness.upstream_state, service->upstream_state) != 0;
-    if (!service->ready_said && broker_has_tried(service->broker)) {
-        service->ready_said = true;
-        say(service, notify_ready);
-    } else if (changed) {
-        say(service, notify_status);
+            service->stopping_said = say(service, notify_stopping);
+    } else if (!service->ready_said && broker_has_tried(service->broker)) {
+        service->ready_said = say(service, notify_ready);
+    } else if (is_due(service, &readiness)) {
+        (void)say(service, notify_status);
     }
 }
 
@@ -109,5 +141,5 @@ void service_reload_begins(const struct service *service)
 void service_reload_ends(struct service *service)
 {
     if (service->ready_said)
-        say(service, notify_ready);
+        service->ready_said = say(service, notify_ready);
 }

@@ -1,8 +1,8 @@
 /*
  * What systemd is told. The protocol is a datagram to the socket that an environment variable names
  * (sd_notify(3), "Standalone Implementations"): libsystemd would bring six more libraries and a
- * megabyte into every process for it. A lost message is nothing that could be mended: results are
- * not looked at.
+ * megabyte into every process for it. Nothing here waits for systemd: a message that it has no room
+ * for is lost, and the caller is told.
  */
 #include "notify.h"
 
@@ -15,37 +15,47 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "escape.h"
+
 enum { STATUS_SIZE = 512 };
 
-static void send_message(const char *text)
+static bool send_message(const char *text)
 {
     const char *name = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t length = name ? strlen(name) : 0;
     /* A name that begins with @ is in Linux's abstract namespace (unix(7)). */
     if (length < 2 || length >= sizeof address.sun_path || !strchr("/@", name[0]))
-        return;
+        return false;
     memcpy(address.sun_path, name, length);
     if (name[0] == '@')
         address.sun_path[0] = '\0';
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return;
-    (void)!sendto(fd, text, strlen(text), MSG_NOSIGNAL, (const struct sockaddr *)&address,
+        return false;
+    ssize_t sent = sendto(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT,
+        (const struct sockaddr *)&address,
         (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
     close(fd);
+    return sent >= 0;
 }
 
-/* A line end would begin another assignment, and parts of a status come from outside. */
-static void tell(const char *assignment, const char *status)
+/* Escaped, since a line end would begin another assignment, parts of a status come from outside,
+ * and systemd refuses what is not UTF-8; for that it is cut between characters. */
+static bool tell(const char *assignment, const char *status)
 {
     char text[STATUS_SIZE];
-    int before = snprintf(text, sizeof text, "%sSTATUS=", assignment);
-    snprintf(text + before, sizeof text - (size_t)before, "%s", status);
-    for (char *at = text + before; *at != '\0'; at++)
-        if ((unsigned char)*at < ' ')
-            *at = ' ';
-    send_message(text);
+    size_t length = (size_t)snprintf(text, sizeof text, "%sSTATUS=", assignment);
+    struct escaped shown;
+    for (size_t left = strlen(status), used; left > 0; left -= used, status += used) {
+        used = escape_next(status, left, false, &shown);
+        if (length + shown.length >= sizeof text)
+            break;
+        memcpy(text + length, shown.at, shown.length);
+        length += shown.length;
+    }
+    text[length] = '\0';
+    return send_message(text);
 }
 
 bool notify_is_wanted(void)
@@ -54,19 +64,19 @@ bool notify_is_wanted(void)
     return socket && socket[0] != '\0';
 }
 
-void notify_ready(const char *status)
+bool notify_ready(const char *status)
 {
-    tell("READY=1\n", status);
+    return tell("READY=1\n", status);
 }
 
-void notify_status(const char *status)
+bool notify_status(const char *status)
 {
-    tell("", status);
+    return tell("", status);
 }
 
-void notify_stopping(const char *status)
+bool notify_stopping(const char *status)
 {
-    tell("STOPPING=1\n", status);
+    return tell("STOPPING=1\n", status);
 }
 
 /* The time is for systemd 253 and later, Type=notify-reload. */
@@ -77,7 +87,7 @@ void notify_reloading(void)
     clock_gettime(CLOCK_MONOTONIC, &now);
     snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%lld",
         (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
-    send_message(text);
+    (void)send_message(text);
 }
 
 int64_t notify_watchdog_ms(void)
@@ -91,5 +101,5 @@ int64_t notify_watchdog_ms(void)
 
 void notify_watchdog(void)
 {
-    send_message("WATCHDOG=1");
+    (void)send_message("WATCHDOG=1");
 }

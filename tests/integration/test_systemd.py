@@ -1,6 +1,8 @@
 """What systemd is told: ready, how it is, reloading, stopping, and that the main loop turns."""
 
+import contextlib
 import signal
+import socket
 import time
 
 import pytest
@@ -99,3 +101,35 @@ def test_words_from_outside_are_no_assignments(world, manager):
     world.bridge.start({"aiva.mode": "poll"}, manager.env())
     manager.wait_status("unauthorized", "MAINPID=1")
     assert not any("MAINPID" in message or "FDSTORE" in message for message in manager.messages)
+
+
+def test_the_status_follows_readyz(world, manager):
+    """Each word of it: also where the state stays and its reason changes."""
+    world.simulator.fault("any", times=0, status=500, body='{"detail":"first reason"}')
+    world.bridge.start({"aiva.mode": "poll", "aiva.list_interval_s": 1, "aiva.poll_interval_s": 1},
+                       manager.env())
+    manager.wait_status("unavailable", "first reason")
+    world.simulator.clear_faults()
+    world.simulator.fault("any", times=0, status=500, body='{"detail":"another one"}')
+    manager.wait_status("unavailable", "another one")
+
+
+def test_the_status_is_safe_and_cut_between_characters(world, manager):
+    """systemd refuses a status that is not UTF-8, and systemctl shows it on a terminal."""
+    world.simulator.fault("any", times=0, status=401, body='{"detail":"\u202e\u2028%s"}' % ("é" * 600))
+    world.bridge.start({"aiva.mode": "poll"}, manager.env())
+    manager.wait_status("unauthorized", r"\u202e\u2028" + "é" * 50)
+    assert manager.status.endswith("é") or manager.status.endswith("éé")
+
+
+def test_a_systemd_that_does_not_listen(world, manager):
+    """The bridge does not wait for it, and says again what found no room."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other, contextlib.suppress(BlockingIOError):
+        other.setblocking(False)
+        while True:
+            other.sendto(b"X_NOISE=1", str(manager.path))
+    world.start([job("one")], env=manager.env(WATCHDOG_MS))
+    world.stream_marker()
+    assert world.command("one", "refresh")["ok"]
+    manager.wait("READY")
+    manager.wait_status("connected to", "streaming")
