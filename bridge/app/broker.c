@@ -109,7 +109,6 @@ struct broker {
     bool finished;         /* no further attempts */
     bool reconnect_wanted; /* this connection, or attempt, uses old secrets */
     bool refused;          /* the last attempt, for its credentials */
-    bool left_online;      /* the last connection was closed in order and left `online` behind */
     struct buf will_topic;
     char last_reason[256];
     unsigned failures; /* attempts in a row that failed */
@@ -220,13 +219,12 @@ void broker_start(struct broker *broker)
     connect_now(broker);
 }
 
-/* An orderly end takes the last will with it. */
+/* The next attempt may fail for a long time: until then `offline` has to stand at the broker. */
 static void close_to_reconnect(struct broker *broker)
 {
     broker->reconnect_wanted = true;
-    broker->left_online = true;
     timer_stop(&broker->memory_end);
-    mqtt_close(broker->mqtt);
+    mqtt_close_with_will(broker->mqtt);
 }
 
 void broker_reconnect(struct broker *broker)
@@ -263,7 +261,7 @@ void broker_finish(struct broker *broker)
     if (!timer_is_set(&broker->retry))
         return;
     timer_stop(&broker->retry);
-    if (broker->left_online || !publisher_is_drained(broker->publisher))
+    if (!publisher_is_drained(broker->publisher))
         connect_now(broker);
 }
 
@@ -397,12 +395,12 @@ static void say_connected(const struct broker *broker, const struct mqtt_limits 
 static void on_up(void *ctx, const struct mqtt_limits *limits)
 {
     struct broker *broker = ctx;
+    /* Nobody has said `online` on this one. */
     if (broker->reconnect_wanted && !broker->finished) {
-        close_to_reconnect(broker);
+        mqtt_close(broker->mqtt);
         return;
     }
     broker->reconnect_wanted = false;
-    broker->left_online = false;
     broker->up_ms = loop_now(broker->loop);
     broker->tried = true;
     broker->last_reason[0] = '\0';
@@ -437,9 +435,9 @@ static void on_down(void *ctx, bool refused, const char *reason)
     broker->up_ms = 0;
     broker->reading = false;
     timer_stop(&broker->memory_end);
-    if (broker->finished ? broker->left_online : broker->reconnect_wanted) {
-        broker->reconnect_wanted = false;
-        broker->left_online = broker->left_online && !broker->finished;
+    bool wanted = broker->reconnect_wanted;
+    broker->reconnect_wanted = false;
+    if (wanted && !(broker->finished && publisher_is_drained(broker->publisher))) {
         connect_now(broker);
         return;
     }
@@ -527,7 +525,8 @@ static void hear_own_state(struct broker *broker, const struct mqtt_message *mes
 {
     bool online = message->payload_length == strlen("online") &&
                   memcmp(message->payload, "online", message->payload_length) == 0;
-    if (message->retained || broker->finished)
+    /* While it is being closed for the next one, `offline` is the bridge's own word. */
+    if (message->retained || broker->finished || !broker_is_connected(broker))
         return;
     if (!online)
         publisher_repair_state(broker->publisher);

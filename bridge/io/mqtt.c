@@ -49,7 +49,9 @@ struct mqtt {
     struct mqttlink *stuck;
     int64_t stuck_ms;
     struct timer timer; /* of the state: the attempt, the close, a publication that was given up */
-    int timeout_s;      /* of the attempt */
+    char *will_topic, *will_payload; /* of the attempt or connection; NULL where there is none */
+    const char *closing;             /* why it is being closed, for on_down */
+    int timeout_s;                   /* of the attempt */
     /* With TLS: looks for the cause of an attempt that failed; prepared with it, NULL elsewhere. */
     struct mqttprobe *probe;
     char failure[512]; /* of that attempt: what paho said */
@@ -161,6 +163,42 @@ static void abandon(struct mqtt *mqtt)
     mqtt->handler.on_down(mqtt->handler.ctx, false, text);
 }
 
+static void begin_close(struct mqtt *mqtt, const char *reason)
+{
+    bool started;
+
+    mqtt->state = MQTT_CLOSING;
+    mqtt->closing = reason;
+    let_rest(mqtt);
+    started = mqttlink_disconnect(mqtt->link);
+    timer_set(&mqtt->timer, loop_now(mqtt->loop) + (started ? CLOSE_MS : 0));
+}
+
+/* QoS 0 needs no place in the window, which may be full for good; and the broker either reads this
+ * before DISCONNECT, or never reads DISCONNECT and publishes the will itself. */
+static void publish_will(struct mqtt *mqtt)
+{
+    struct mqttflight *flight;
+
+    if (mqtt->will_topic == NULL)
+        return;
+    flight = mqttlink_flight(mqtt->link, 0);
+    if (flight == NULL)
+        return;
+    if (mqttlink_send(mqtt->link, &mqtt->limits,
+            &(struct mqtt_publication){.topic = mqtt->will_topic,
+                .payload = mqtt->will_payload,
+                .payload_length = strlen(mqtt->will_payload),
+                .retain = true},
+            flight) != MQTTASYNC_SUCCESS) {
+        mqttlink_flight_done(flight);
+        return;
+    }
+    mqtt->in_flight++;
+    if (mqtt->link->relay != NULL)
+        mqttrelay_flush(mqtt->link->relay);
+}
+
 static void on_timer(void *ctx)
 {
     struct mqtt *mqtt = ctx;
@@ -172,10 +210,11 @@ static void on_timer(void *ctx)
         abandon(mqtt);
         break;
     case MQTT_CONNECTED:
-        down(mqtt, false, "the library gave a publication up");
+        publish_will(mqtt);
+        begin_close(mqtt, "the library gave a publication up");
         break;
     case MQTT_CLOSING:
-        down(mqtt, false, "closed without waiting for the broker any longer");
+        down(mqtt, false, mqtt->closing);
         break;
     }
 }
@@ -204,6 +243,8 @@ void mqtt_free(struct mqtt *mqtt)
     if (mqtt->stuck != NULL)
         mqttlink_leave(mqtt->stuck);
     empty_inbox(mqtt);
+    free(mqtt->will_topic);
+    free(mqtt->will_payload);
     free(mqtt);
 }
 
@@ -248,6 +289,16 @@ static void prepare_probe(struct mqtt *mqtt, const struct mqtt_options *options)
         mqtt->probe = mqttprobe_new(mqtt->loop, options, address.uri, on_probed, mqtt);
 }
 
+static void keep_will(struct mqtt *mqtt, const struct mqtt_options *options)
+{
+    bool given = options->will_topic != NULL && options->will_topic[0] != '\0';
+
+    free(mqtt->will_topic);
+    free(mqtt->will_payload);
+    mqtt->will_topic = given ? xstrdup(options->will_topic) : NULL;
+    mqtt->will_payload = xstrdup(options->will_payload != NULL ? options->will_payload : "");
+}
+
 bool mqtt_connect(struct mqtt *mqtt, const struct mqtt_options *options, struct error *error)
 {
     struct mqtt_options obeying;
@@ -263,6 +314,7 @@ bool mqtt_connect(struct mqtt *mqtt, const struct mqtt_options *options, struct 
         return false;
     }
     prepare_probe(mqtt, &obeying);
+    keep_will(mqtt, &obeying);
     mqtt->state = MQTT_CONNECTING;
     mqtt->alone = false;
     mqtt->keep_alive_s = obeying.keep_alive_s;
@@ -415,13 +467,15 @@ const char *mqtt_reason_text(int reason_code)
 
 void mqtt_close(struct mqtt *mqtt)
 {
-    bool started;
-
     assert(mqtt->state == MQTT_CONNECTED);
-    mqtt->state = MQTT_CLOSING;
-    let_rest(mqtt);
-    started = mqttlink_disconnect(mqtt->link);
-    timer_set(&mqtt->timer, loop_now(mqtt->loop) + (started ? CLOSE_MS : 0));
+    begin_close(mqtt, "closed");
+}
+
+void mqtt_close_with_will(struct mqtt *mqtt)
+{
+    assert(mqtt->state == MQTT_CONNECTED);
+    publish_will(mqtt);
+    begin_close(mqtt, "closed");
 }
 
 void mqtt_abandon(struct mqtt *mqtt)
@@ -524,7 +578,7 @@ static void on_lost(struct mqtt *mqtt, const struct inbox_event *event)
     char text[160];
 
     if (mqtt->state == MQTT_CLOSING) {
-        down(mqtt, false, "closed");
+        down(mqtt, false, mqtt->closing);
         return;
     }
     if (event->code > 0)
@@ -579,7 +633,7 @@ static void handle_current(struct mqtt *mqtt, const struct inbox_event *event)
         on_message(mqtt, event->pointer);
         break;
     case INBOX_MQTT_CLOSED:
-        down(mqtt, false, "closed");
+        down(mqtt, false, mqtt->closing);
         break;
     }
 }

@@ -242,6 +242,9 @@ static void take_from_library(struct mqttrelay *relay)
     size_t whole = packet_complete(from->data, from->length, &counts);
     if (whole == 0 || relay->broker.shut)
         return;
+    /* Nothing may follow DISCONNECT, and nobody waits for what those subscriptions would bring. */
+    if (counts.disconnects > 0)
+        release_behind(relay);
     if (!buf_append(&relay->to_broker.bytes, from->data, whole)) {
         give_up(relay);
         return;

@@ -146,6 +146,10 @@ const char *mqtt_reason_text(int reason_code);
 /* Ends the connection with DISCONNECT (normal), then on_down. From MQTT_CONNECTED only; what is in
  * flight is lost to the library. A broker that does not let go is left after two seconds. */
 void mqtt_close(struct mqtt *mqtt);
+/* The same where the bridge goes away although its user did not ask for that. DISCONNECT makes the
+ * broker forget the last will, so the will's message is published in front of it: it stands at the
+ * broker until somebody says otherwise, however long the next connection takes. */
+void mqtt_close_with_will(struct mqtt *mqtt);
 
 /* Leaves the connection to the end of the process, without DISCONNECT, so that the broker publishes
  * the last will. From MQTT_CONNECTED only; mqtt_free has to follow. No callbacks. */

@@ -501,6 +501,62 @@ static void test_close_of_a_lost_connection_ends_too(void **state)
     close_client();
 }
 
+/* A connection with a last will, and a window that is full of what nobody acknowledges. */
+static void open_full_with_will(bool version5)
+{
+    open_client(version5);
+    client.options.will_topic = "w";
+    client.options.will_payload = "gone";
+    begin();
+    fake_accept(NULL);
+    turn();
+    send_many(client.options.window);
+    assert_int_equal(mqtt_window_free(client.mqtt), 0);
+}
+
+static void test_close_with_will_publishes_it_before_the_disconnect(void **state)
+{
+    (void)state;
+    for (int version5 = 0; version5 <= 1; version5++) {
+        open_full_with_will(version5 != 0);
+        mqtt_close_with_will(client.mqtt);
+        assert_int_equal(fake_counts().in_flight, client.options.window + 1);
+        assert_int_equal(fake_counts().disconnects, 1);
+        fake_closed();
+        turn();
+        assert_string_equal(client.reason, "closed");
+        close_client();
+    }
+}
+
+static void test_close_says_no_will(void **state)
+{
+    (void)state;
+    open_full_with_will(true);
+    mqtt_close(client.mqtt);
+    assert_int_equal(fake_counts().in_flight, client.options.window);
+    fake_closed();
+    turn();
+    close_client();
+}
+
+/* The library would say DISCONNECT when the handle is destroyed. */
+static void test_publication_given_up_leaves_the_will(void **state)
+{
+    (void)state;
+    open_full_with_will(true);
+    fake_give_up();
+    while (mqtt_state(client.mqtt) == MQTT_CONNECTED)
+        turn();
+    assert_int_equal(mqtt_state(client.mqtt), MQTT_CLOSING);
+    assert_int_equal(fake_counts().in_flight, client.options.window);
+    assert_int_equal(fake_counts().disconnects, 1);
+    fake_closed();
+    turn();
+    assert_non_null(strstr(client.reason, "gave a publication up"));
+    close_client();
+}
+
 static void test_publication_given_up_ends_the_connection(void **state)
 {
     (void)state;
@@ -633,6 +689,9 @@ int main(void)
         cmocka_unit_test(test_stuck_attempt_is_left_alone_until_it_ends),
         cmocka_unit_test(test_close_ends_with_the_broker_or_without_it),
         cmocka_unit_test(test_close_of_a_lost_connection_ends_too),
+        cmocka_unit_test(test_close_with_will_publishes_it_before_the_disconnect),
+        cmocka_unit_test(test_close_says_no_will),
+        cmocka_unit_test(test_publication_given_up_leaves_the_will),
         cmocka_unit_test(test_publication_given_up_ends_the_connection),
         cmocka_unit_test(test_refused_sends_leave_the_window_as_it_was),
         cmocka_unit_test(test_subscriptions_are_answered_with_the_granted_qos_or_the_refusal),

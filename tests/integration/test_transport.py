@@ -3,6 +3,7 @@
 import itertools
 import os
 import resource
+import signal
 
 import pytest
 from harness.certificates import Authority, TlsFront
@@ -127,6 +128,30 @@ def test_a_client_certificate(make_world, authority):
     assert_works(world, {
         "mqtt.url": f"mqtts://127.0.0.1:{port}", "mqtt.ca_file": str(authority.file),
         "mqtt.cert_file": str(certificate), "mqtt.key_file": str(key)})
+
+
+@pytest.mark.parametrize("secure", [False, True])
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+def test_a_reconnect_that_fails_leaves_offline(make_world, authority, tmp_path, secure, version):
+    """With TLS as without: a SIGHUP with a wrong password, and mosquitto has `offline`."""
+    port = free_port()
+    options = listener(port, authority) if secure else [f"listener {port} 127.0.0.1"]
+    world = make_world(broker={"options": options, "users": {"bridge": "right"}})
+    password = tmp_path / "password"
+    password.write_text("right")
+    world.start([job("one")], {
+        "mqtt.url": f"{'mqtts' if secure else 'mqtt'}://127.0.0.1:{port}", "mqtt.version": version,
+        "mqtt.ca_file": str(authority.file) if secure else None,
+        "mqtt.username": "bridge", "mqtt.password_file": str(password)})
+    password.write_text("wrong")
+    world.bridge.send(signal.SIGHUP)
+    wait_until(lambda: "refused the connection" in world.bridge.output(), "the refusal")
+    assert world.retained(of_bridge("state"))[of_bridge("state")].payload == b"offline"
+    password.write_text("right")
+    since = world.recorder.mark()
+    world.bridge.send(signal.SIGHUP)
+    world.recorder.wait_for(lambda one: one.topic == of_bridge("state") and one.payload == b"online",
+                            since=since, what="online")
 
 
 @pytest.mark.parametrize("secure", [False, True])

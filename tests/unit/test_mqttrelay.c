@@ -380,6 +380,20 @@ static void test_relay_lets_no_publication_overtake_a_subscription(void **state)
         "c");
 }
 
+/* Behind it the broker would not read them. */
+static void test_relay_publishes_what_waits_for_a_subscription_before_a_disconnect(void **state)
+{
+    struct test *test = *state;
+    mqttrelay_expect_subscription(test->relay);
+    mqttrelay_expect_subscription(test->relay);
+    publish(test, 0, 1);
+    mqttrelay_flush(test->relay);
+    SAY(test->library, "\x82\x03\x00\x01\x00\x82\x03\x00\x02\x00\xe0\x00");
+    ARRIVES(test, test->broker,
+        "\x32\x06\x00\x01t\x80\x00"
+        "a\x82\x03\x00\x01\x00\x82\x03\x00\x02\x00\xe0\x00");
+}
+
 /* The broker takes nothing for a while: what has been published arrives in order, and whole. */
 static void test_relay_waits_for_the_broker(void **state)
 {
@@ -782,6 +796,7 @@ int main(void)
         TEST(test_relay_gives_a_broker_up_that_takes_no_acknowledgements),
         TEST(test_relay_keeps_packets_whole),
         TEST(test_relay_lets_no_publication_overtake_a_subscription),
+        TEST(test_relay_publishes_what_waits_for_a_subscription_before_a_disconnect),
         TEST(test_relay_waits_for_the_broker),
         TEST(test_relay_waits_for_the_library),
         TEST(test_relay_waits_for_room),
