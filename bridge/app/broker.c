@@ -28,7 +28,6 @@
  * clients with one id would throw each other out without end. */
 #define HELD_MS         60000
 #define REFUSED_WAIT_MS 60000
-#define KEEP_ALIVE_S    30
 #define CONNECT_S       10
 #define WINDOW          100
 /* How long after the last remembered message the end is taken for granted where the broker does
@@ -173,7 +172,7 @@ void broker_options(const struct config *config, struct mqtt_options *options)
         .cert_file = config->mqtt.cert_file,
         .key_file = config->mqtt.key_file,
         .version5 = config->mqtt.version == CONFIG_MQTT_5,
-        .keep_alive_s = KEEP_ALIVE_S,
+        .keep_alive_s = config->mqtt.keep_alive_s,
         .connect_timeout_s = CONNECT_S,
         .window = WINDOW,
     };

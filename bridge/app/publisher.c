@@ -44,9 +44,10 @@
 #define AGAIN_MOST_MS  3600000
 
 /* MQTT lets nobody send again on the same connection. Twice the keep-alive time, as for a broker
- * that says nothing at all. */
-#define OVERDUE_LEAST_MS 5000
-#define OVERDUE_MOST_MS  60000
+ * that says nothing at all; but a broker that has to write to a disk first may take longer than one
+ * that wants a sign of life each second. */
+#define OVERDUE_KEEP_ALIVES 2
+#define OVERDUE_LEAST_MS    5000
 
 /* A broker that is fast and near acknowledges one by one, and each acknowledgement would wake the
  * loop, often on the very processor that the broker works on. So while the window is full, and they
@@ -231,9 +232,7 @@ void publisher_set(
 
 static int64_t overdue_wait(const struct mqtt_limits *limits)
 {
-    int64_t wait = 2000 * (int64_t)limits->keep_alive_s;
-    if (wait == 0 || wait > OVERDUE_MOST_MS)
-        return OVERDUE_MOST_MS;
+    int64_t wait = OVERDUE_KEEP_ALIVES * 1000 * (int64_t)limits->keep_alive_s;
     return wait < OVERDUE_LEAST_MS ? OVERDUE_LEAST_MS : wait;
 }
 

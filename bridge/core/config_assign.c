@@ -5,6 +5,7 @@
 #include "config_private.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -181,6 +182,20 @@ static bool assign_switch_text(bool *target, const char *text, struct error *err
     return true;
 }
 
+static bool assign_number_text(
+    const struct setting *setting, int *target, const char *text, struct error *error)
+{
+    char *end;
+    errno = 0;
+    long number = strtol(text, &end, 10);
+    /* strtol() takes white space and signs. */
+    if (*text < '0' || *text > '9' || *end != '\0' || errno != 0 || number < setting->minimum ||
+        number > setting->maximum)
+        return expected_number(setting, error);
+    *target = (int)number;
+    return true;
+}
+
 bool config_assign_text(struct config *config, const struct setting *setting, const char *name,
     const char *text, struct error *error)
 {
@@ -199,6 +214,8 @@ bool config_assign_text(struct config *config, const struct setting *setting, co
         ok = assign_switch_text(target, text, error);
         break;
     case SETTING_NUMBER:
+        ok = assign_number_text(setting, target, text, error);
+        break;
     case SETTING_WORD_SET:
     case SETTING_NAMES:
         assert(false); /* no row of these types has an environment variable */

@@ -178,6 +178,14 @@ const struct setting settings[] = {
         TARGET(mqtt.queue_limit),
         .fallback = "100000",
         .meaning = "With this many messages waiting for the broker the stream is paused."},
+    {.path = "mqtt.keep_alive_s",
+        .environment = "MQTT_KEEP_ALIVE_S",
+        NUMBER(5, 3600),
+        TARGET(mqtt.keep_alive_s),
+        .fallback = "30",
+        .meaning = "The broker hears of the bridge at least this often, in seconds; after twice as "
+                   "long without an answer a connection is made anew. Brokers with a lower limit "
+                   "refuse clients of MQTT 3.1.1 that ask for more."},
 
     {.path = "jobs.hide",
         .type = SETTING_NAMES,

@@ -542,6 +542,8 @@ static void on_connected(struct mqtt *mqtt, const struct inbox_event *event)
         down(mqtt, false, text);
         return;
     }
+    /* The broker's is the same by now, or longer, or it has none. */
+    mqtt->limits.keep_alive_s = mqtt->keep_alive_s;
     if (mqtt->link->relay != NULL &&
         !mqttrelay_start(mqtt->link->relay, mqtt->loop,
             &(struct mqttrelay_handler){mqtt, on_relayed, on_relayed_message, has_room})) {

@@ -42,6 +42,7 @@ struct config {
         char *topic; /* no wildcard, no leading or trailing slash, no leading $ */
         int qos;
         int queue_limit;
+        int keep_alive_s;
     } mqtt;
     struct {
         struct config_list hide;

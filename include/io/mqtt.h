@@ -41,7 +41,8 @@ struct mqtt_limits {
     uint32_t maximum_packet_size; /* bytes; UINT32_MAX where not limited */
     int maximum_qos;
     bool retain_available;
-    int keep_alive_s; /* Server Keep Alive; 0 where the broker leaves it to the client */
+    int keep_alive_s; /* what holds for the connection: the option's, or the broker's, shorter one
+                       */
 };
 
 struct mqtt_publication {

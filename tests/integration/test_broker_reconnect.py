@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from harness.bad_broker import VICTIM
+from harness.bad_broker import VICTIM, Answer
 from harness.silent import Silent
 from harness.topics import of_bridge, of_job
 from harness.waiting import wait_until
@@ -169,6 +169,84 @@ def test_a_hangup_says_offline_or_online(bad):
     bad.broker.wait_packet("CONNECT", count=2)
     bad.stream_marker()
     assert bad.broker.retained[of_bridge("state")].payload == b"online"
+
+
+def last_words(world):
+    """What the bridge said of itself last on the connection that it closed in order."""
+    end = world.broker.select("DISCONNECT")[-1]
+    return [packet.payload for packet in world.broker.published(of_bridge("state"))
+            if packet.session == end.session][-1:]
+
+
+@pytest.mark.parametrize("version, qos", [("5", 1), ("5", 2), ("3.1.1", 0), ("3.1.1", 1)])
+def test_a_reconnect_that_fails_leaves_offline(bad, tmp_path, version, qos):
+    """The new password is wrong: whoever looks at the broker sees that nobody is there."""
+    password = tmp_path / "password"
+    password.write_text("good")
+    bad.broker.on_connect = lambda packet: 0 if packet.password == b"good" else REFUSED_3[2]
+    bad.start([job("one")], {"mqtt.username": "user", "mqtt.password_file": str(password),
+                             "mqtt.version": version, "mqtt.qos": qos})
+    password.write_text("wrong")
+    bad.bridge.send(signal.SIGHUP)
+    wait_log(bad, "refused the connection")
+    assert bad.broker.retained[of_bridge("state")].payload == b"offline"
+    assert last_words(bad) == [b"offline"]
+    password.write_text("good")
+    bad.bridge.send(signal.SIGHUP)
+    wait_until(lambda: bad.broker.retained[of_bridge("state")].payload == b"online", "online")
+    bad.stream_marker()
+    assert "was overwritten" not in bad.bridge.output()
+
+
+def test_a_hangup_before_the_subscriptions_have_gone_out(bad):
+    """What waits behind them is said before the end, `offline` last."""
+    refused = []
+    bad.broker.on_connect = lambda packet: 0x86 if refused else 0
+    bad.simulator.put_jobs([job("one")])
+
+    def hang_up(_pattern):
+        if not refused:
+            refused.append(True)
+            bad.bridge.send(signal.SIGHUP)
+    bad.broker.on_subscribe = hang_up
+    bad.bridge.start()
+    wait_log(bad, "refused the connection")
+    state = bad.broker.retained.get(of_bridge("state"))
+    assert state is None or state.payload == b"offline"
+
+
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+def test_an_overdue_acknowledgement_leaves_offline(bad, version):
+    """The window is full of what is never acknowledged, and the broker takes no new connection."""
+    bad.broker.connack_properties = {"receive_maximum": 20}
+    bad.start([job("one")], {"mqtt.keep_alive_s": 5, "mqtt.version": version})
+    bad.broker.on_publish = lambda packet: Answer.LOST if packet.qos else None
+    for number in range(200):
+        bad.simulator.emit({"job_id": "one", "status": "processing", "n": number})
+    wait_until(lambda: len(bad.broker.session.unanswered) >= 20, "a full window")
+    bad.broker.connack_code = 0x88 if version == "5" else 3
+    wait_log(bad, "no acknowledgement for too long")
+    wait_log(bad, "next attempt in")
+    assert bad.broker.retained[of_bridge("state")].payload == b"offline"
+
+
+@pytest.mark.parametrize("asked, given, expected", [(5, None, 5), (30, None, 30), (30, 6, 6), (10, 60, 10)])
+def test_one_keep_alive_for_all(bad, asked, given, expected):
+    """The bridge's own, or the broker's where that is shorter: CONNECT has it, and an acknowledgement
+    is overdue after twice as long."""
+    if given is not None:
+        bad.broker.connack_properties = {"server_keep_alive": given}
+    bad.start([job("one")], {"mqtt.keep_alive_s": asked})
+    assert bad.broker.connects[-1].keep_alive == expected
+    if expected > 6:
+        return
+    bad.broker.on_publish = lambda packet: Answer.LOST if packet.qos else None
+    connects = len(bad.broker.connects)
+    bad.simulator.emit({"job_id": "one", "status": "processing", "n": 1})
+    lost = bad.broker.wait(lambda: [one for one in bad.broker.published(of_job("one", "state"))
+                                    if b'"n"' in one.payload], "the publication")[0]
+    bad.broker.wait_packet("CONNECT", count=connects + 1, timeout=2 * expected + 20)
+    assert bad.broker.connects[connects].at - lost.at > 2 * expected - 1
 
 
 # --- thrown out

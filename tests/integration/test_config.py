@@ -17,7 +17,8 @@ DEFAULTS = {
              "resync_interval_s": 300},
     "mqtt": {"url": "mqtt://localhost:1883", "username": "", "password": "", "ca_file": "",
              "cert_file": "", "key_file": "", "version": "5", "client_id": "aiva-mqtt-bridge",
-             "topic": "aiva", "qos": 1, "queue_limit": 100000},
+             "topic": "aiva", "qos": 1, "queue_limit": 100000,
+             "keep_alive_s": 30},
     "jobs": {"hide": [], "keep_finished_h": 0},
     "commands": {"allow": ["cancel", "delete", "refresh"], "rate_per_s": 10, "burst": 50,
                  "timeout_s": 30},
@@ -30,7 +31,7 @@ DEFAULTS = {
 NUMBERS = [
     "aiva.idle_timeout_s", "aiva.poll_interval_s", "aiva.list_interval_s",
     "aiva.resync_interval_s", "mqtt.queue_limit", "commands.rate_per_s", "commands.burst",
-    "commands.timeout_s", "homeassistant.max_jobs"]
+    "commands.timeout_s", "homeassistant.max_jobs", "mqtt.keep_alive_s"]
 
 TEXTS = ["aiva.url", "aiva.api_key", "aiva.mode", "mqtt.url", "mqtt.username", "mqtt.client_id",
          "mqtt.topic", "homeassistant.prefix", "homeassistant.status_topic", "http.listen",
@@ -230,7 +231,7 @@ def test_all_members_at_once(world, tmp_path):
         "aiva.idle_timeout_s": 30, "aiva.poll_interval_s": 2, "aiva.list_interval_s": 10,
         "aiva.resync_interval_s": 100, "mqtt.username": "u", "mqtt.password": "p",
         "mqtt.version": "5", "mqtt.client_id": "c", "mqtt.topic": "aiva", "mqtt.qos": 1,
-        "mqtt.queue_limit": 1000, "jobs.hide": [], "jobs.keep_finished_h": 0,
+        "mqtt.queue_limit": 1000, "mqtt.keep_alive_s": 60, "jobs.hide": [], "jobs.keep_finished_h": 0,
         "commands.allow": ["cancel", "delete", "refresh"], "commands.rate_per_s": 1,
         "commands.burst": 1, "commands.timeout_s": 1, "homeassistant.enabled": False,
         "homeassistant.prefix": "homeassistant", "homeassistant.max_jobs": 1,

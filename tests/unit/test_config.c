@@ -182,6 +182,7 @@ static int dump_number(const struct config *config, const char *path)
         {"aiva.resync_interval_s", config->aiva.resync_interval_s},
         {"mqtt.version", (int)config->mqtt.version}, {"mqtt.qos", config->mqtt.qos},
         {"mqtt.queue_limit", config->mqtt.queue_limit},
+        {"mqtt.keep_alive_s", config->mqtt.keep_alive_s},
         {"jobs.keep_finished_h", config->jobs.keep_finished_h},
         {"commands.allow", (int)config->commands.allow},
         {"commands.rate_per_s", config->commands.rate_per_s},
@@ -388,10 +389,11 @@ static void test_config_example_holds_the_defaults(void **state)
         "aiva.idle_timeout_s", "aiva.poll_interval_s", "aiva.list_interval_s",
         "aiva.resync_interval_s", "mqtt.url", "mqtt.username", "mqtt.password", "mqtt.ca_file",
         "mqtt.cert_file", "mqtt.key_file", "mqtt.version", "mqtt.client_id", "mqtt.topic",
-        "mqtt.qos", "mqtt.queue_limit", "jobs.hide", "jobs.keep_finished_h", "commands.allow",
-        "commands.rate_per_s", "commands.burst", "commands.timeout_s", "homeassistant.enabled",
-        "homeassistant.prefix", "homeassistant.max_jobs", "homeassistant.status_topic",
-        "homeassistant.device_name", "http.listen", "log.level", "log.format"};
+        "mqtt.qos", "mqtt.queue_limit", "mqtt.keep_alive_s", "jobs.hide", "jobs.keep_finished_h",
+        "commands.allow", "commands.rate_per_s", "commands.burst", "commands.timeout_s",
+        "homeassistant.enabled", "homeassistant.prefix", "homeassistant.max_jobs",
+        "homeassistant.status_topic", "homeassistant.device_name", "http.listen", "log.level",
+        "log.format"};
     struct world world;
     struct error error = {0};
     struct buf example;
