@@ -33,6 +33,7 @@ struct stream {
     struct sse *sse;
     struct httpstream *http; /* NULL while waiting or stopped */
     bool open;
+    bool sent_id; /* this attempt carries Last-Event-ID */
     bool paused;
     int64_t opened_ms;
     struct backoff backoff;
@@ -133,6 +134,19 @@ void stream_pause(struct stream *stream, bool paused)
 
 /* ---- Down */
 
+/* A refused id says nothing about the attempt without it, which is made soon and counts as the next
+ * one of the same row. */
+static int64_t next_wait(struct stream *stream, enum stream_failure failure)
+{
+    struct backoff first = stream->backoff;
+    backoff_reset(&first);
+    if (failure == STREAM_ID_REFUSED)
+        return backoff_next(&first, entropy_u64());
+    int64_t wait = backoff_next(&stream->backoff, entropy_u64());
+    return failure == STREAM_UNAUTHORIZED && wait < UNAUTHORIZED_WAIT_MS ? UNAUTHORIZED_WAIT_MS
+                                                                         : wait;
+}
+
 /* Ends what there is and plans the next attempt. retry_after_ms < 0: the server asked for nothing.
  */
 static void go_down(
@@ -148,20 +162,36 @@ static void go_down(
     stream->backoff.floor_ms = stream->server_retry_ms;
     if (retry_after_ms > stream->backoff.floor_ms)
         stream->backoff.floor_ms = retry_after_ms;
-    int64_t wait = backoff_next(&stream->backoff, entropy_u64());
-    if (failure == STREAM_UNAUTHORIZED && wait < UNAUTHORIZED_WAIT_MS)
-        wait = UNAUTHORIZED_WAIT_MS;
+    int64_t wait = next_wait(stream, failure);
     timer_set(&stream->retry, loop_now(stream->loop) + wait);
     /* The end of a connection that had held is the first failure of a row only if more follow. */
     unsigned failures = held ? 0 : stream->backoff.failures;
-    struct stream_down down = {failure, failures, wait, text};
+    struct stream_down down = {
+        failure, failures, wait, retry_after_ms > 0 ? retry_after_ms : 0, text};
     stream->handler.on_down(stream->handler.ctx, &down);
 }
 
-static enum stream_failure classify(const struct httpstream_end *end)
+/* Servers that keep events for a while refuse an id that they have forgotten with one of these. */
+static bool is_refusal_of_id(int status)
+{
+    switch (status) {
+    case 400:
+    case 404:
+    case 409:
+    case 410:
+    case 416:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static enum stream_failure classify(const struct stream *stream, const struct httpstream_end *end)
 {
     if (end->status == 401 || end->status == 403)
         return STREAM_UNAUTHORIZED;
+    if (stream->sent_id && end->refused && is_refusal_of_id(end->status))
+        return STREAM_ID_REFUSED;
     if (end->refused && end->status != 429 && end->status != 408 &&
         (end->status < 500 || end->status == 501))
         return STREAM_NOT_OFFERED;
@@ -173,11 +203,12 @@ static enum counters_stream_failure cause_of(
 {
     if (stream->open)
         return COUNTERS_STREAM_LOST;
-    switch (classify(end)) {
+    switch (classify(stream, end)) {
     case STREAM_UNAUTHORIZED:
         return COUNTERS_STREAM_UNAUTHORIZED;
     case STREAM_NOT_OFFERED:
         return COUNTERS_STREAM_NOT_OFFERED;
+    case STREAM_ID_REFUSED:
     case STREAM_LOST:
         break;
     }
@@ -187,10 +218,17 @@ static enum counters_stream_failure cause_of(
 static void on_end(void *ctx, const struct httpstream_end *end)
 {
     struct stream *stream = ctx;
+    enum stream_failure failure = classify(stream, end);
     stream->counters->stream_failures[cause_of(stream, end)]++;
     int64_t retry_after =
         backoff_retry_after(end->retry_after, clock_unix_ms(), LIMIT_RETRY_AFTER_S * 1000);
-    go_down(stream, classify(end), retry_after, end->reason);
+    if (failure == STREAM_ID_REFUSED) {
+        log_info("AIVA answered %d to a Last-Event-ID: the id is dropped, what was missed comes "
+                 "from the list",
+            end->status);
+        sse_forget_id(stream->sse);
+    }
+    go_down(stream, failure, retry_after, end->reason);
 }
 
 static void check_idle(void *ctx)
@@ -244,7 +282,9 @@ static void connect_now(void *ctx)
     stream->handler.before_attempt(stream->handler.ctx);
     sse_restart(stream->sse);
     struct httpstream_handler events = {stream, on_open, on_bytes, on_end};
-    stream->http = httpstream_open(stream->client, id_to_send(stream), &events, &error);
+    const char *id = id_to_send(stream);
+    stream->sent_id = id[0] != '\0';
+    stream->http = httpstream_open(stream->client, id, &events, &error);
     if (!stream->http) {
         stream->counters->stream_failures[COUNTERS_STREAM_UNREACHABLE]++;
         go_down(stream, STREAM_LOST, -1, error.text);

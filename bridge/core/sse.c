@@ -60,6 +60,12 @@ const char *sse_last_event_id(const struct sse *sse)
     return sse->dispatched_id;
 }
 
+void sse_forget_id(struct sse *sse)
+{
+    sse->dispatched_id[0] = '\0';
+    sse->id[0] = '\0';
+}
+
 static void empty(struct buf *buf)
 {
     if (buf->capacity > KEPT_CAPACITY)

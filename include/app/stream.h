@@ -18,12 +18,14 @@ enum stream_failure {
     STREAM_LOST,         /* it was open, or there was a network failure or a server error */
     STREAM_UNAUTHORIZED, /* 401 or 403 */
     STREAM_NOT_OFFERED,  /* this server, or what stands before it, gives no event stream */
+    STREAM_ID_REFUSED,   /* it refused the Last-Event-ID, which is dropped: not yet the stream */
 };
 
 struct stream_down {
     enum stream_failure failure;
     unsigned failures; /* in a row: connections that did not hold */
     int64_t retry_ms;  /* until the next attempt */
+    int64_t asked_ms;  /* of these, what the server asked for by Retry-After; 0: nothing */
     const char *reason;
 };
 

@@ -43,5 +43,7 @@ void sse_restart(struct sse *sse);
 
 /* The id to send as Last-Event-ID; "" if none. Borrowed until the next sse_feed or sse_free. */
 const char *sse_last_event_id(const struct sse *sse);
+/* Drops that id, as if none had been seen. */
+void sse_forget_id(struct sse *sse);
 
 #endif

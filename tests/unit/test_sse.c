@@ -255,6 +255,22 @@ static void test_sse_restart_keeps_the_id_that_was_dispatched(void **state)
     buf_clear(&out);
 }
 
+static void test_sse_forgets_an_id_that_was_refused(void **state)
+{
+    struct buf out;
+    struct sse *sse = new_recorder(&out, 100, 100);
+
+    (void)state;
+    feed_text(sse, "id: 7\n\n");
+    sse_restart(sse);
+    sse_forget_id(sse);
+    assert_string_equal(sse_last_event_id(sse), "");
+    feed_text(sse, "data: a\n\nid: 8\ndata: b\n\n");
+    assert_string_equal(out.data, "event \"message\" \"a\" \"\"\nevent \"message\" \"b\" \"8\"\n");
+    sse_free(sse);
+    buf_clear(&out);
+}
+
 static void test_sse_restart_expects_a_byte_order_mark_again(void **state)
 {
     struct buf out;
@@ -430,6 +446,7 @@ int main(void)
         cmocka_unit_test(test_sse_follows_the_table_of_cases_at_every_split),
         cmocka_unit_test(test_sse_restart_discards_the_partial_event_and_line),
         cmocka_unit_test(test_sse_restart_keeps_the_id_that_was_dispatched),
+        cmocka_unit_test(test_sse_forgets_an_id_that_was_refused),
         cmocka_unit_test(test_sse_restart_expects_a_byte_order_mark_again),
         cmocka_unit_test(test_sse_restart_forgets_a_cr_and_an_oversize_event),
         cmocka_unit_test(test_sse_ignores_an_id_that_is_too_long),
