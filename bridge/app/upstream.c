@@ -24,6 +24,8 @@
 
 /* From this many failures in a row on, the stream counts as not to be had. */
 #define FAILURES_UNTIL_POLLING 3
+/* And after so long without it, whatever the reason: the contract's. */
+#define PATIENCE_MS 15000
 
 enum state {
     STATE_NONE,
@@ -54,8 +56,10 @@ struct upstream {
     enum state state;
     int64_t since_ms; /* Unix time */
     char detail[LIMIT_DETAIL];
-    char no_stream[LIMIT_DETAIL]; /* why there is none */
-    struct log_limit said_limit, list_limit;
+    char no_stream[LIMIT_DETAIL]; /* why there is none; "" while nothing is known */
+    struct timer patience;        /* fires once there has been no stream for too long */
+    int64_t patience_ends_ms;     /* the same time; 0 while there is a stream, or a refused key */
+    struct log_limit said_limit, list_limit, wait_limit;
 };
 
 static bool is_trouble(enum state state)
@@ -68,11 +72,13 @@ static void say(struct upstream *upstream, enum state state, const char *detail)
 {
     int64_t now = loop_now(upstream->loop);
     bool changed = state != upstream->state;
+    /* Why there is no connection yet is news each time: a few attempts, then it is polled. */
+    bool is_news = state == STATE_CONNECTING && strcmp(detail, upstream->detail) != 0;
     if (changed)
         upstream->said_limit = (struct log_limit){0};
     if (changed && is_trouble(state))
         log_error_limited(&upstream->said_limit, now, "AIVA: %s: %s", state_names[state], detail);
-    else if (changed)
+    else if (changed || is_news)
         log_info("AIVA: %s: %s", state_names[state], detail);
     else if (is_trouble(state))
         log_warn_limited(
@@ -116,9 +122,32 @@ static void before_attempt(void *ctx)
 
 /* ---- The stream's side */
 
+static void begin_patience(struct upstream *upstream)
+{
+    if (upstream->patience_ends_ms != 0)
+        return;
+    upstream->patience_ends_ms = loop_now(upstream->loop) + PATIENCE_MS;
+    timer_set(&upstream->patience, upstream->patience_ends_ms);
+}
+
+static void end_patience(struct upstream *upstream)
+{
+    timer_stop(&upstream->patience);
+    upstream->patience_ends_ms = 0;
+    upstream->no_stream[0] = '\0';
+}
+
+static void before_stream(void *ctx)
+{
+    struct upstream *upstream = ctx;
+    before_attempt(ctx);
+    begin_patience(upstream);
+}
+
 static void on_open(void *ctx)
 {
     struct upstream *upstream = ctx;
+    end_patience(upstream);
     set_state(upstream, STATE_STREAMING, "the event stream is open");
     poller_set_mode(upstream->poller, POLLER_BESIDE_STREAM);
 }
@@ -130,32 +159,76 @@ static void on_event(void *ctx, const char *data, size_t length)
         poller_want_details(upstream->poller);
 }
 
-static void start_polling(struct upstream *upstream, const char *reason)
+/* `waits`: for what, and for how long; "" where that is not known. */
+static void start_polling(struct upstream *upstream, const char *waits)
 {
-    snprintf(upstream->no_stream, sizeof upstream->no_stream, "%s", reason);
     if (upstream->state != STATE_POLLING && upstream->state != STATE_UNAVAILABLE)
-        set_state(upstream, STATE_CONNECTING, "no event stream (%s): asking for the list", reason);
+        set_state(upstream, STATE_CONNECTING, "no event stream (%s%s): asking for the list",
+            upstream->no_stream, waits);
     poller_set_mode(upstream->poller, POLLER_ALONE);
+}
+
+/* The attempt may still be under way: nobody knows for how long. */
+static void lose_patience(void *ctx)
+{
+    struct upstream *upstream = ctx;
+    char waits[64];
+    if (upstream->no_stream[0] == '\0')
+        snprintf(upstream->no_stream, sizeof upstream->no_stream, "%s",
+            "GET /jobs/events has not been answered");
+    snprintf(waits, sizeof waits, "; none for %d s", PATIENCE_MS / 1000);
+    if (upstream->mode == CONFIG_MODE_AUTO)
+        start_polling(upstream, waits);
+    else
+        set_state(upstream, STATE_UNAVAILABLE, "%s%s", upstream->no_stream, waits);
+}
+
+/* Whether it is time to follow AIVA without a stream. */
+static bool is_given_up(const struct upstream *upstream, const struct stream_down *down)
+{
+    return down->failure == STREAM_NOT_OFFERED || down->failures >= FAILURES_UNTIL_POLLING ||
+           loop_now(upstream->loop) + down->retry_ms >= upstream->patience_ends_ms;
+}
+
+static void give_up(struct upstream *upstream, const struct stream_down *down)
+{
+    char waits[96];
+    double wait = (double)down->retry_ms / 1000;
+    bool is_known = upstream->state == STATE_POLLING || upstream->state == STATE_UNAVAILABLE;
+    snprintf(waits, sizeof waits, "; next attempt in %.1f s%s", wait,
+        down->asked_ms > 0 ? ", as AIVA asks by Retry-After" : "");
+    if (upstream->mode != CONFIG_MODE_AUTO) {
+        set_state(upstream, STATE_UNAVAILABLE, "%s%s", down->reason, waits);
+        return;
+    }
+    if (is_known && down->asked_ms > 0)
+        log_info_limited(&upstream->wait_limit, loop_now(upstream->loop),
+            "the event stream: %s%s; the jobs are polled meanwhile", down->reason, waits);
+    else if (is_known)
+        log_debug("the event stream: %s%s", down->reason, waits);
+    start_polling(upstream, waits);
 }
 
 static void on_down(void *ctx, const struct stream_down *down)
 {
     struct upstream *upstream = ctx;
-    double wait = (double)down->retry_ms / 1000;
-    bool given_up = down->failure == STREAM_NOT_OFFERED || down->failures >= FAILURES_UNTIL_POLLING;
     if (down->failure == STREAM_UNAUTHORIZED) {
+        end_patience(upstream);
         poller_set_mode(upstream->poller, POLLER_OFF);
         set_state(upstream, STATE_UNAUTHORIZED,
             "AIVA refuses the key: %s; check aiva.api_key; the next attempt reads it again",
             down->reason);
-    } else if (given_up && upstream->mode == CONFIG_MODE_AUTO) {
-        log_debug("the event stream: %s; next attempt in %.1f s", down->reason, wait);
-        start_polling(upstream, down->reason);
-    } else {
-        poller_set_mode(upstream->poller, POLLER_OFF);
-        set_state(upstream, given_up ? STATE_UNAVAILABLE : STATE_CONNECTING,
-            "%s; next attempt in %.1f s", down->reason, wait);
+        return;
     }
+    begin_patience(upstream);
+    snprintf(upstream->no_stream, sizeof upstream->no_stream, "%s", down->reason);
+    if (is_given_up(upstream, down)) {
+        give_up(upstream, down);
+        return;
+    }
+    poller_set_mode(upstream->poller, POLLER_OFF);
+    set_state(upstream, STATE_CONNECTING, "%s; next attempt in %.1f s", down->reason,
+        (double)down->retry_ms / 1000);
 }
 
 /* ---- The poller's side */
@@ -194,7 +267,8 @@ struct upstream *upstream_new(struct loop *loop, struct http_client *client,
     upstream->publisher = publisher;
     upstream->handler = *handler;
     upstream->mode = config->aiva.mode;
-    struct stream_handler stream_events = {upstream, before_attempt, on_open, on_event, on_down};
+    timer_init(&upstream->patience, loop, lose_patience, upstream);
+    struct stream_handler stream_events = {upstream, before_stream, on_open, on_event, on_down};
     upstream->stream =
         stream_new(loop, client, config->aiva.idle_timeout_s, counters, &stream_events);
     struct poller_handler poller_events = {upstream, before_attempt, on_outcome};
@@ -207,6 +281,7 @@ void upstream_free(struct upstream *upstream)
 {
     if (!upstream)
         return;
+    timer_stop(&upstream->patience);
     stream_free(upstream->stream);
     poller_free(upstream->poller);
     free(upstream);
@@ -222,6 +297,7 @@ void upstream_start(struct upstream *upstream)
 
 void upstream_stop(struct upstream *upstream)
 {
+    end_patience(upstream);
     stream_stop(upstream->stream);
     poller_set_mode(upstream->poller, POLLER_OFF);
 }
