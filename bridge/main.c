@@ -123,8 +123,9 @@ static int print_acl(const struct config *config)
 {
     struct buf rules;
     buf_init(&rules, LIMIT_CONFIG);
-    acl_write(&rules, config->mqtt.username, config->mqtt.topic, config->homeassistant.enabled,
-        config->homeassistant.prefix, config->homeassistant.status_topic);
+    acl_write(&rules, config->mqtt.username, config->mqtt.topic, &config->commands.response_topics,
+        config->homeassistant.enabled, config->homeassistant.prefix,
+        config->homeassistant.status_topic);
     acl_write_others(&rules, config->mqtt.username, config->mqtt.topic,
         config->homeassistant.prefix, config->homeassistant.status_topic);
     fwrite(rules.data, 1, rules.length, stdout);

@@ -424,9 +424,10 @@ static void on_up(void *ctx, const struct mqtt_limits *limits)
 static void on_down(void *ctx, bool refused, const char *reason)
 {
     struct broker *broker = ctx;
-    bool was_up = broker->up_ms != 0;
+    bool was_up = broker->up_ms != 0, by_answer = false;
     if (was_up) {
-        publisher_link_down(broker->publisher);
+        bool by_broker = !broker->reconnect_wanted && !broker->finished;
+        by_answer = publisher_link_down(broker->publisher, by_broker);
         broker->handler.on_lost(broker->handler.ctx);
         if (loop_now(broker->loop) - broker->up_ms >= HELD_MS)
             backoff_reset(&broker->backoff);
@@ -447,6 +448,9 @@ static void on_down(void *ctx, bool refused, const char *reason)
                                       : was_up ? COUNTERS_BROKER_LOST
                                                : COUNTERS_BROKER_UNREACHABLE]++;
     retry_after(broker, refused, reason);
+    /* Whoever sends commands shall not keep the bridge off the broker. */
+    if (by_answer)
+        backoff_forgive(&broker->backoff);
 }
 
 static void on_ack(void *ctx, uint64_t sequence, int reason_code, int64_t at_ms)

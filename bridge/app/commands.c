@@ -419,6 +419,9 @@ static struct command *new_command(
     command->deadline_ms = command->started_ms + time_for(commands, message);
     backoff_init(&command->backoff, BACKOFF_BASE_MS, BACKOFF_CAP_MS);
     timer_init(&command->timer, commands->loop, fire, command);
+    if (command->request.response_topic &&
+        publisher_refuses_answers(commands->publisher, command->request.response_topic))
+        request_refuse_response(&command->request);
     if (command->request.refused_response)
         log_warn_limited(&commands->response_limit, loop_now(commands->loop),
             "the Response Topic %.*s is refused: the answer goes to the result topic alone",

@@ -14,6 +14,7 @@
 #include "loop.h"
 #include "mem.h"
 #include "pressure.h"
+#include "quarantine.h"
 #include "secret.h"
 
 #define LOG_TAG "publisher"
@@ -84,6 +85,7 @@ struct publisher {
     bool stopping;
     int64_t acknowledged_ms; /* the last time */
     struct convicts convicts;
+    struct quarantine quarantine;
     struct pressure_gauge gauge;
     struct timer pressure; /* looks again while the stream is held back */
     struct log_limit refused_limit, repair_limit, key_limit;
@@ -121,6 +123,7 @@ void publisher_free(struct publisher *publisher)
     timer_stop(&publisher->overdue);
     timer_stop(&publisher->pressure);
     owntopics_clear(&publisher->own);
+    quarantine_clear(&publisher->quarantine);
     outbox_free(publisher->outbox);
     free(publisher);
 }
@@ -257,9 +260,26 @@ void publisher_link_up(
             queue_own(publisher, topic, true);
 }
 
-void publisher_link_down(struct publisher *publisher)
+static void report_held(const char *topic)
+{
+    log_warn("the broker ended the connection when an answer was sent to the Response Topic %s: it "
+             "gets none for %d minutes",
+        topic, QUARANTINE_MS / 60000);
+}
+
+/* What was in flight, and our own topics, which come in front of it at the next connection. */
+static void be_careful(struct publisher *publisher, size_t in_flight)
+{
+    if (publisher->suspects < in_flight)
+        publisher->suspects = in_flight;
+    publisher->suspects += OWNTOPICS;
+}
+
+bool publisher_link_down(struct publisher *publisher, bool by_broker)
 {
     size_t in_flight = outbox_in_flight(publisher->outbox);
+    enum quarantine_verdict verdict =
+        quarantine_lost(&publisher->quarantine, by_broker, loop_now(publisher->loop));
     publisher->mqtt = NULL;
     check_pressure(publisher);
     timer_stop(&publisher->repair);
@@ -267,13 +287,16 @@ void publisher_link_down(struct publisher *publisher)
     timer_stop(&publisher->overdue);
     bool quick = outbox_rewind(publisher->outbox, loop_now(publisher->loop));
     publisher->proven = publisher->acknowledged;
+    if (verdict == QUARANTINE_HELD) {
+        report_held(publisher->quarantine.held[publisher->quarantine.held_count - 1].topic);
+        if (publisher->suspects > 0)
+            be_careful(publisher, in_flight);
+        return true;
+    }
     publisher->quick_losses = quick ? publisher->quick_losses + 1 : 0;
-    if (publisher->quick_losses < LOSSES_CAREFUL)
-        return;
-    /* Our own topics come in front of them at the next connection. */
-    if (publisher->suspects < in_flight)
-        publisher->suspects = in_flight;
-    publisher->suspects += OWNTOPICS;
+    if (verdict == QUARANTINE_UNCLEAR || publisher->quick_losses >= LOSSES_CAREFUL)
+        be_careful(publisher, in_flight);
+    return verdict == QUARANTINE_UNCLEAR;
 }
 
 static void fire_repair(void *ctx)
@@ -393,6 +416,7 @@ void publisher_acknowledged(
     publisher->acknowledged_ms = at_ms;
     publisher->gathered++;
     clear_suspect(publisher);
+    quarantine_acknowledged(&publisher->quarantine, sequence);
     if (refused) {
         char reason[96];
         snprintf(reason, sizeof reason, "the broker answered 0x%02x (%s)", (unsigned)reason_code,
@@ -422,6 +446,16 @@ static void drop_next(
     finish(publisher, sequence, false);
 }
 
+/* One loss is enough where others choose the topic. */
+static bool is_held(struct publisher *publisher, const struct outbox_entry *entry)
+{
+    if (!publisher_refuses_answers(publisher, entry->topic) && entry->losses > 0) {
+        quarantine_hold(&publisher->quarantine, entry->topic, loop_now(publisher->loop));
+        report_held(entry->topic);
+    }
+    return publisher_refuses_answers(publisher, entry->topic);
+}
+
 static bool is_impossible(struct publisher *publisher, const struct outbox_entry *entry)
 {
     size_t size =
@@ -429,6 +463,12 @@ static bool is_impossible(struct publisher *publisher, const struct outbox_entry
     if (size > publisher->limits.maximum_packet_size) {
         drop_next(publisher, COUNTERS_REFUSED_TOO_LARGE,
             "it is larger than the broker's Maximum Packet Size");
+        return true;
+    }
+    if (entry->response && is_held(publisher, entry)) {
+        drop_next(publisher, COUNTERS_REFUSED_POISON,
+            "the broker ended the connection when an answer was sent there");
+        clear_suspect(publisher);
         return true;
     }
     if (entry->losses >= (publisher->proven ? LOSSES_CONVICTED : LOSSES_UNPROVEN)) {
@@ -480,6 +520,9 @@ static bool send_next(struct publisher *publisher)
     }
     if (!timer_is_set(&publisher->overdue))
         timer_set(&publisher->overdue, loop_now(publisher->loop) + publisher->overdue_wait_ms);
+    if (entry->response)
+        quarantine_sent(&publisher->quarantine, entry->topic, entry->sequence, publication.qos,
+            loop_now(publisher->loop));
     publisher->options.counters->published++;
     publisher->options.counters->resent += again;
     log_debug("%s: %zu bytes", entry->topic, entry->payload_length);
@@ -585,6 +628,11 @@ size_t publisher_waiting(const struct publisher *publisher)
 size_t publisher_refusal_bytes(const struct publisher *publisher)
 {
     return outbox_patient_bytes(publisher->outbox);
+}
+
+bool publisher_refuses_answers(struct publisher *publisher, const char *topic)
+{
+    return quarantine_has(&publisher->quarantine, topic, loop_now(publisher->loop));
 }
 
 size_t publisher_waiting_bytes(const struct publisher *publisher)

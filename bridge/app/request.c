@@ -40,9 +40,15 @@ static void take_response_topic(
 {
     if (!message->response_topic)
         return;
-    request->refused_response = !topic_response_is_allowed(config->mqtt.topic,
-        config->homeassistant.prefix, config->homeassistant.status_topic, message->response_topic,
-        message->response_topic_length);
+    const struct topic_responses responses = {
+        .root = config->mqtt.topic,
+        .prefixes = config->commands.response_topics.items,
+        .prefix_count = config->commands.response_topics.count,
+        .discovery_prefix = config->homeassistant.prefix,
+        .status_topic = config->homeassistant.status_topic,
+    };
+    request->refused_response = !topic_response_is_allowed(
+        &responses, message->response_topic, message->response_topic_length);
     if (request->refused_response)
         return;
     request->response_topic = xmemdup0(message->response_topic, message->response_topic_length);
@@ -76,6 +82,16 @@ void request_init(struct request *request, const struct config *config,
         request->level = xmemdup0(topic->level, topic->level_length);
         take_job_id(request);
     }
+}
+
+void request_refuse_response(struct request *request)
+{
+    free(request->response_topic);
+    free(request->correlation);
+    request->response_topic = NULL;
+    request->correlation = NULL;
+    request->correlation_length = 0;
+    request->refused_response = true;
 }
 
 void request_clear(struct request *request)
@@ -134,6 +150,7 @@ static void publish(struct publisher *publisher, const struct request *request,
     if (!request->response_topic)
         return;
     message.topic = request->response_topic;
+    message.response = true;
     message.correlation = request->correlation;
     message.correlation_length = request->correlation_length;
     publisher_send(publisher, &message);

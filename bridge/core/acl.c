@@ -20,7 +20,8 @@ static void write_rules(
         buf_printf(out, "topic %s %s/%s\n", rules[i].access, root, rules[i].levels);
 }
 
-static void write_own_topics(struct buf *out, const char *root)
+static void write_own_topics(
+    struct buf *out, const char *root, const struct config_list *response_topics)
 {
     static const struct rule own[] = {
         {"readwrite", "bridge/state"},
@@ -36,15 +37,16 @@ static void write_own_topics(struct buf *out, const char *root)
         {"read", "bridge/command/+"},
         {"read", "jobs/+/command/+"},
     };
-    static const struct rule responses[] = {{"write", "response/#"}};
 
     buf_append_text(out, "# What it publishes. It reads back its own retained topics.\n");
     write_rules(out, root, own, sizeof own / sizeof *own);
     buf_append_text(out, "# Commands to it.\n");
     write_rules(out, root, commands, sizeof commands / sizeof *commands);
-    buf_append_text(out, "# Answers to MQTT 5 Response Topics. One that is not under this topic "
-                         "needs a\n# \"topic write\" rule of its own.\n");
-    write_rules(out, root, responses, sizeof responses / sizeof *responses);
+    buf_append_text(out, "# Answers to MQTT 5 Response Topics: here, and where "
+                         "commands.response_topics says.\n");
+    buf_printf(out, "topic write %s/response/#\n", root);
+    for (size_t i = 0; i < response_topics->count; i++)
+        buf_printf(out, "topic write %s/#\n", response_topics->items[i]);
 }
 
 static void write_homeassistant(struct buf *out, const char *prefix, const char *status_topic)
@@ -56,8 +58,9 @@ static void write_homeassistant(struct buf *out, const char *prefix, const char 
     buf_printf(out, "topic read %s\n", status_topic);
 }
 
-void acl_write(struct buf *out, const char *user, const char *root, bool homeassistant,
-    const char *prefix, const char *status_topic)
+void acl_write(struct buf *out, const char *user, const char *root,
+    const struct config_list *response_topics, bool homeassistant, const char *prefix,
+    const char *status_topic)
 {
     buf_append_text(out, "# Rules of aiva-mqtt-bridge for mosquitto's acl_file.\n");
     if (*user == '\0')
@@ -65,7 +68,7 @@ void acl_write(struct buf *out, const char *user, const char *root, bool homeass
                              "clients, and belong\n# before the first \"user\" line.\n");
     else
         buf_printf(out, "user %s\n", user);
-    write_own_topics(out, root);
+    write_own_topics(out, root, response_topics);
     if (homeassistant)
         write_homeassistant(out, prefix, status_topic);
 }

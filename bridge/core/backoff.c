@@ -17,6 +17,12 @@ void backoff_reset(struct backoff *backoff)
     backoff->failures = 0;
 }
 
+void backoff_forgive(struct backoff *backoff)
+{
+    if (backoff->failures > 0)
+        backoff->failures--;
+}
+
 int64_t backoff_next(struct backoff *backoff, uint64_t random)
 {
     int64_t ceiling = backoff->base_ms;

@@ -14,6 +14,7 @@
 #include "jsonc.h"
 #include "limit.h"
 #include "mem.h"
+#include "topic.h"
 
 struct loader {
     struct config *config;
@@ -217,6 +218,38 @@ static bool refuse_lonely(const struct loader *loader, const char *name, const c
     return config_wrap_origin(loader->source, find_setting("mqtt", name), loader->error);
 }
 
+static bool overlaps(const char *topic, const char *other)
+{
+    return topic_is_within(topic, strlen(topic), other) ||
+           topic_is_within(other, strlen(other), topic);
+}
+
+/* Whoever may send a command may have the bridge publish below these. */
+static bool check_response_topics(const struct loader *loader)
+{
+    const struct config *config = loader->config;
+    const struct config_list *list = &config->commands.response_topics;
+    for (size_t i = 0; i < list->count; i++) {
+        const char *topic = list->items[i];
+        if (!overlaps(topic, config->mqtt.topic) &&
+            !overlaps(topic, config->homeassistant.prefix) &&
+            !overlaps(topic, config->homeassistant.status_topic))
+            continue;
+        struct buf shown;
+        buf_init(&shown, sizeof loader->error->text);
+        config_show_text(&shown, topic);
+        error_set(loader->error, ERROR_USAGE,
+            "\"%s\": expected a topic that neither holds nor lies below mqtt.topic, "
+            "homeassistant.prefix or homeassistant.status_topic (response/ below mqtt.topic is "
+            "always allowed)",
+            shown.data);
+        buf_clear(&shown);
+        return config_wrap_origin(
+            loader->source, find_setting("commands", "response_topics"), loader->error);
+    }
+    return true;
+}
+
 static bool check_together(const struct loader *loader)
 {
     const struct config *config = loader->config;
@@ -235,7 +268,7 @@ static bool check_together(const struct loader *loader)
         return refuse_lonely(loader, "cert_file", "mqtt.key_file (MQTT_KEY_FILE)");
     if (has_key && !has_cert)
         return refuse_lonely(loader, "key_file", "mqtt.cert_file (MQTT_CERT_FILE)");
-    return true;
+    return check_response_topics(loader);
 }
 
 /* cJSON tells memory that ran out by the NULL that also means a mistake in the text, and goes on

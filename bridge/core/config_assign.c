@@ -196,6 +196,53 @@ static bool assign_number_text(
     return true;
 }
 
+static bool list_holds(const struct config_list *list, const char *text)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->items[i], text) == 0)
+            return true;
+    return false;
+}
+
+/* The check may shorten the text. */
+static bool add_text(
+    const struct setting *setting, struct config_list *list, char *text, struct error *error)
+{
+    if (!check_text(setting, text, error))
+        return false;
+    if (list_holds(list, text))
+        return true;
+    list->items = xreallocarray(list->items, list->count + 1, sizeof *list->items);
+    list->items[list->count++] = xstrdup(text);
+    return true;
+}
+
+static void clear_list(struct config_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->items[i]);
+    free(list->items);
+    *list = (struct config_list){0};
+}
+
+/* `a, b`: a list replaces what was there before. */
+static bool assign_list_text(
+    const struct setting *setting, struct config_list *list, const char *text, struct error *error)
+{
+    char *copy = xstrdup(text), *rest = copy, *item;
+    bool ok = true;
+    clear_list(list);
+    while (ok && (item = strsep(&rest, ","))) {
+        item += strspn(item, " ");
+        size_t length = strlen(item);
+        while (length > 0 && item[length - 1] == ' ')
+            item[--length] = '\0';
+        ok = add_text(setting, list, item, error);
+    }
+    free(copy);
+    return ok;
+}
+
 bool config_assign_text(struct config *config, const struct setting *setting, const char *name,
     const char *text, struct error *error)
 {
@@ -213,11 +260,13 @@ bool config_assign_text(struct config *config, const struct setting *setting, co
     case SETTING_SWITCH:
         ok = assign_switch_text(target, text, error);
         break;
+    case SETTING_NAMES:
+        ok = assign_list_text(setting, target, text, error);
+        break;
     case SETTING_NUMBER:
         ok = assign_number_text(setting, target, text, error);
         break;
     case SETTING_WORD_SET:
-    case SETTING_NAMES:
         assert(false); /* no row of these types has an environment variable */
     }
     return ok || refuse_text(setting, name, text, error);
@@ -262,34 +311,12 @@ static bool add_word(
     return true;
 }
 
-static bool list_holds(const struct config_list *list, const char *text)
-{
-    for (size_t i = 0; i < list->count; i++)
-        if (strcmp(list->items[i], text) == 0)
-            return true;
-    return false;
-}
-
 static bool add_name(const struct setting *setting, struct config_list *list, const cJSON *value,
     struct error *error)
 {
     if (!cJSON_IsString(value))
         return error_set(error, ERROR_USAGE, "expected a string");
-    if (!check_text(setting, value->valuestring, error))
-        return false;
-    if (list_holds(list, value->valuestring))
-        return true;
-    list->items = xreallocarray(list->items, list->count + 1, sizeof *list->items);
-    list->items[list->count++] = xstrdup(value->valuestring);
-    return true;
-}
-
-static void clear_list(struct config_list *list)
-{
-    for (size_t i = 0; i < list->count; i++)
-        free(list->items[i]);
-    free(list->items);
-    *list = (struct config_list){0};
+    return add_text(setting, list, value->valuestring, error);
 }
 
 /* An array replaces what was there before. Its elements are named like jobs.hide[2]. */

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "topic.h"
 #include "utf8.h"
 
 #define TEXT_LIMIT      4096 /* bytes; the longest file name */
@@ -216,6 +217,19 @@ bool config_check_topic(char *text, struct error *error)
         return expected(error, "a topic that does not begin with $");
     if (text[0] == '/' || text[length - 1] == '/' || strstr(text, "//") != NULL)
         return expected(error, "a topic without empty levels: no / at its ends, no //");
+    return true;
+}
+
+/* `replies/` means what `replies` does. */
+bool config_check_response_topic(char *text, struct error *error)
+{
+    size_t length = strlen(text);
+    if (length > 1 && text[length - 1] == '/')
+        text[--length] = '\0';
+    if (!config_check_topic(text, error))
+        return false;
+    if (topic_has_command_level(text, length))
+        return expected(error, "a topic without the level command");
     return true;
 }
 

@@ -19,7 +19,7 @@ enum setting_type {
     SETTING_SWITCH,      /* bool */
     SETTING_WORD,        /* an enum: the index of the word in `words` */
     SETTING_WORD_SET,    /* unsigned: bit n for word n; an array in the file */
-    SETTING_NAMES        /* struct config_list; an array in the file */
+    SETTING_NAMES        /* struct config_list; an array in the file, a variable has commas */
 };
 
 struct setting {
@@ -97,6 +97,7 @@ bool config_check_aiva_url(char *text, struct error *error);
 bool config_check_mqtt_url(char *text, struct error *error);
 bool config_check_client_id(char *text, struct error *error);
 bool config_check_topic(char *text, struct error *error);
+bool config_check_response_topic(char *text, struct error *error);
 bool config_check_listen(char *text, struct error *error);
 bool config_check_hidden(char *text, struct error *error);
 

@@ -222,6 +222,17 @@ const struct setting settings[] = {
         TARGET(commands.timeout_s),
         .fallback = "30",
         .meaning = "Seconds within which a command is answered, repetitions included."},
+    {.path = "commands.response_topics",
+        .environment = "COMMANDS_RESPONSE_TOPICS",
+        .type = SETTING_NAMES,
+        TARGET(commands.response_topics),
+        .fallback = "[]",
+        .check = config_check_response_topic,
+        .values = "an array of topics, in the variable separated by commas; each as `mqtt.topic`, "
+                  "without a level `command`, and apart from the topics of the bridge and of "
+                  "Home Assistant",
+        .meaning = "MQTT 5 Response Topics may lie below these, besides `response/` below "
+                   "`mqtt.topic`."},
 
     {.path = "homeassistant.enabled",
         .environment = "HOMEASSISTANT_ENABLED",

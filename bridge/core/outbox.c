@@ -123,6 +123,7 @@ static struct item *new_item(struct outbox *outbox, const struct outbox_message 
                 .correlation_length = message->correlation_length,
                 .retain = message->retain,
                 .json = message->json,
+                .response = message->response,
                 .received_ms = message->received_ms,
             },
         .size = size,

@@ -181,19 +181,43 @@ bool topic_is_name(const char *topic, size_t length)
     return true;
 }
 
-/* `topic` is `parent` itself or below it. */
-static bool is_within(const char *topic, size_t length, const char *parent)
+bool topic_is_within(const char *topic, size_t length, const char *parent)
 {
     return take(&topic, &length, parent) && (length == 0 || topic[0] == '/');
 }
 
-bool topic_response_is_allowed(const char *root, const char *discovery_prefix,
-    const char *status_topic, const char *topic, size_t length)
+bool topic_has_command_level(const char *topic, size_t length)
 {
-    if (!topic_is_name(topic, length) || topic[0] == '$' ||
-        is_within(topic, length, discovery_prefix) || is(topic, length, status_topic))
-        return false;
-    if (!is_within(topic, length, root))
-        return true;
-    return take(&topic, &length, root) && take(&topic, &length, "/response/") && length > 0;
+    while (true) {
+        const char *slash = length > 0 ? memchr(topic, '/', length) : NULL;
+        size_t level = slash ? (size_t)(slash - topic) : length;
+        if (is(topic, level, "command"))
+            return true;
+        if (!slash)
+            return false;
+        topic += level + 1;
+        length -= level + 1;
+    }
+}
+
+static bool is_below(const char *topic, size_t length, const char *parent)
+{
+    return take(&topic, &length, parent) && take(&topic, &length, "/") && length > 0;
+}
+
+static bool is_below_any(const struct topic_responses *responses, const char *topic, size_t length)
+{
+    for (size_t i = 0; i < responses->prefix_count; i++)
+        if (is_below(topic, length, responses->prefixes[i]))
+            return true;
+    return take(&topic, &length, responses->root) && is_below(topic, length, "/response");
+}
+
+bool topic_response_is_allowed(
+    const struct topic_responses *responses, const char *topic, size_t length)
+{
+    return topic_is_name(topic, length) && is_below_any(responses, topic, length) &&
+           !topic_has_command_level(topic, length) &&
+           !topic_is_within(topic, length, responses->discovery_prefix) &&
+           !topic_is_within(topic, length, responses->status_topic);
 }

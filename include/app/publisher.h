@@ -56,7 +56,9 @@ void publisher_set(
 /* A connection is there: says `online`, then the other topics of the bridge, then what waits. */
 void publisher_link_up(
     struct publisher *publisher, struct mqtt *mqtt, const struct mqtt_limits *limits);
-void publisher_link_down(struct publisher *publisher);
+/* by_broker: it was not the bridge that ended the connection. True where an answer to a Response
+ * Topic is the reason, as far as anybody can tell: the broker itself is well. */
+bool publisher_link_down(struct publisher *publisher, bool by_broker);
 /* at_ms: when, monotonic; it may be told of a while later. */
 void publisher_acknowledged(
     struct publisher *publisher, uint64_t sequence, int reason_code, int64_t at_ms);
@@ -86,6 +88,9 @@ size_t publisher_waiting_bytes(const struct publisher *publisher);
 size_t publisher_in_flight(const struct publisher *publisher);
 /* PRESSURE_FULL is what on_pressure was told last. */
 bool publisher_is_full(const struct publisher *publisher);
+/* True where no answer is sent to that Response Topic, as the broker ended the connection for it.
+ */
+bool publisher_refuses_answers(struct publisher *publisher, const char *topic);
 /* Bytes of the answers to refused commands that wait. */
 size_t publisher_refusal_bytes(const struct publisher *publisher);
 

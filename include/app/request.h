@@ -23,12 +23,14 @@ struct request {
     size_t correlation_length;
     enum topic_id id_class; /* of job_id; TOPIC_ID_URL_SAFE for the bridge's own commands */
     bool broken_level;      /* its percent-encoding makes no sense */
-    bool refused_response;  /* the Response Topic would speak in the bridge's name */
+    bool refused_response;  /* there was a Response Topic, which must not be used */
 };
 
 /* Copies what matters of a message on a command topic. The caller clears. */
 void request_init(struct request *request, const struct config *config,
     const struct topic_parts *topic, const struct mqtt_message *message);
+/* The answer goes to the result topic alone. */
+void request_refuse_response(struct request *request);
 void request_clear(struct request *request);
 
 /* How it ended. Texts may be NULL or "". */

@@ -26,6 +26,8 @@
 #define LIMIT_TOMBSTONES   20000 /* ids of jobs that are gone, remembered against late events */
 #define LIMIT_REFUSED                                                                              \
     20000 /* ids whose states the broker refused; beyond that all are said again */
+#define LIMIT_QUARANTINE                                                                           \
+    16 /* Response Topics for which the broker ended the connection; beyond that none is served */
 #define LIMIT_DISCOVERY                                                                            \
     (256 * 1024)            /* bytes of a device's payload; the longest names need a fifth */
 #define LIMIT_PREFIXES    8 /* discovery prefixes of earlier runs that are still to be cleared */

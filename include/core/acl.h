@@ -4,14 +4,17 @@
 #include <stdbool.h>
 
 #include "buf.h"
+#include "config.h"
 
 /*
  * Appends the rules, in the form of mosquitto's acl_file, that the bridge's own user needs for the
- * topics under `root`; with `homeassistant` also for discovery under `prefix` and the birth topic.
- * An empty user makes rules for clients without a user name.
+ * topics under `root` and for answers below `response_topics`; with `homeassistant` also for
+ * discovery under `prefix` and the birth topic. An empty user makes rules for clients without a
+ * user name.
  */
-void acl_write(struct buf *out, const char *user, const char *root, bool homeassistant,
-    const char *prefix, const char *status_topic);
+void acl_write(struct buf *out, const char *user, const char *root,
+    const struct config_list *response_topics, bool homeassistant, const char *prefix,
+    const char *status_topic);
 
 /* Appends what others need, each as a user of that name: `dashboard` sees everything and may do
  * nothing, `operator` may also cancel and refresh, `homeassistant` the same and what it writes

@@ -21,6 +21,9 @@ void backoff_reset(struct backoff *backoff);
 /* Counts a failure and returns the milliseconds to wait. `random` is any 64-bit random number. */
 int64_t backoff_next(struct backoff *backoff, uint64_t random);
 
+/* The last failure does not count: the waits are as long as they would be without it. */
+void backoff_forgive(struct backoff *backoff);
+
 /* Retry-After (RFC 9110, section 10.2.3) to milliseconds, from the header's text: seconds or an
  * HTTP-date (all three forms of section 5.6.7). Clamped to [0, limit_ms]; -1 where there is none or
  * it cannot be read. */

@@ -51,6 +51,9 @@ struct config {
     struct {
         unsigned allow; /* bits of enum config_command */
         int rate_per_s, burst, timeout_s;
+        /* no wildcard, no level `command`, no trailing slash; none overlaps the bridge's own topics
+         * or Home Assistant's */
+        struct config_list response_topics;
     } commands;
     struct {
         bool enabled;

@@ -22,6 +22,7 @@ struct outbox_message {
     size_t correlation_length;
     bool retain;
     bool json;
+    bool response;       /* to a Response Topic, which others choose */
     bool can_wait;       /* all others may overtake it, but for every eighth place */
     int64_t received_ms; /* monotonic: when what it tells of arrived; 0: not to be measured */
     /* Messages of the same slot (1 … OUTBOX_SLOTS - 1): a later one takes the place of one that
@@ -38,6 +39,7 @@ struct outbox_entry {
     size_t correlation_length;
     bool retain;
     bool json;
+    bool response;
     int64_t received_ms; /* the message's */
     int64_t sent_ms;     /* monotonic, of the last sending; 0 before the first */
     unsigned losses;     /* connections that ended because of this, as far as anybody can tell */

@@ -52,9 +52,23 @@ void topic_parse(struct topic_parts *parts, const char *root, const char *topic,
  * mosquitto takes. */
 bool topic_is_name(const char *topic, size_t length);
 
-/* True where a requester may have answers sent to this Response Topic: a valid topic name outside
- * of `$…`, the discovery prefix, the status topic and `<root>/`, except `<root>/response/…`. */
-bool topic_response_is_allowed(const char *root, const char *discovery_prefix,
-    const char *status_topic, const char *topic, size_t length);
+/* True where `topic` is `parent` or lies below it. */
+bool topic_is_within(const char *topic, size_t length, const char *parent);
+/* True where one of the topic's levels is `command`. */
+bool topic_has_command_level(const char *topic, size_t length);
+
+/* Where requesters may have answers sent to. All borrowed. */
+struct topic_responses {
+    const char *root;
+    char *const *prefixes; /* what is allowed besides `<root>/response` */
+    size_t prefix_count;
+    const char *discovery_prefix, *status_topic; /* Home Assistant's: never allowed */
+};
+
+/* True where this Response Topic may be used: a valid topic name below `<root>/response/` or below
+ * one of the prefixes, without a level `command`. Whoever may send a command could otherwise
+ * publish with the bridge's rights. */
+bool topic_response_is_allowed(
+    const struct topic_responses *responses, const char *topic, size_t length);
 
 #endif

@@ -65,8 +65,7 @@ static void check_response(const struct request *request, const struct mqtt_mess
     assert(!request->correlation || request->response_topic);
     if (request->response_topic) {
         assert(strlen(request->response_topic) == message->response_topic_length);
-        assert(strncmp(request->response_topic, ROOT "/", strlen(ROOT "/")) != 0 ||
-               strncmp(request->response_topic, ROOT "/response/", strlen(ROOT "/response/")) == 0);
+        assert(strncmp(request->response_topic, ROOT "/response/", strlen(ROOT "/response/")) == 0);
         assert(strpbrk(request->response_topic, "+#") == NULL && request->response_topic[0] != '$');
     }
 }

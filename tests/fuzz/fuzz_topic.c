@@ -15,6 +15,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define ROOT "lab/aiva"
 
+static char reply[] = "reply";
+static char *const prefixes[] = {reply};
+static const struct topic_responses responses = {
+    .root = ROOT,
+    .prefixes = prefixes,
+    .prefix_count = 1,
+    .discovery_prefix = "homeassistant",
+    .status_topic = "hass/status",
+};
+
 static bool begins_with(const char *text, size_t length, const char *prefix)
 {
     return length >= strlen(prefix) && memcmp(text, prefix, strlen(prefix)) == 0;
@@ -47,8 +57,7 @@ static void check_job_topic(const char *id, const struct buf *level, const char 
                                       memcmp(parts.level, level->data, level->length) == 0));
     assert(parts.command_length == strlen(command));
     assert(memcmp(parts.command ? parts.command : "", command, parts.command_length) == 0);
-    assert(!topic_response_is_allowed(
-        ROOT, "homeassistant", "homeassistant/status", topic.data, topic.length));
+    assert(!topic_response_is_allowed(&responses, topic.data, topic.length));
     buf_clear(&topic);
 }
 
@@ -102,28 +111,29 @@ static void check_topic(const char *topic, size_t length)
     }
     if (is_command)
         assert(parts.command + parts.command_length == end);
-    if (!topic_response_is_allowed(ROOT, "homeassistant", "hass/status", topic, length))
+    if (!topic_response_is_allowed(&responses, topic, length))
         return;
     assert(length > 0 && utf8_valid(topic, length) && topic[0] != '$');
     assert(
         !memchr(topic, '+', length) && !memchr(topic, '#', length) && !memchr(topic, '\0', length));
-    assert(parts.kind == TOPIC_OTHER && !begins_with(topic, length, "homeassistant/"));
-    assert(!begins_with(topic, length, ROOT "/") || begins_with(topic, length, ROOT "/response/"));
-    assert(length != strlen("hass/status") || !begins_with(topic, length, "hass/status"));
+    assert(parts.kind == TOPIC_OTHER);
+    assert(begins_with(topic, length, ROOT "/response/") || begins_with(topic, length, "reply/"));
+    assert(!topic_has_command_level(topic, length));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const prefixes[] = {"", ROOT "/", ROOT "/jobs/", ROOT "/bridge/command/"};
+    static const char *const beginnings[] = {
+        "", "reply/", ROOT "/", ROOT "/jobs/", ROOT "/bridge/command/"};
     const char *text = (const char *)data;
     if (size == 0)
         return 0;
     check_id(text, size);
     check_decoding(text, size);
-    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+    for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++) {
         struct buf topic;
         buf_init(&topic, size + 64);
-        buf_append_text(&topic, prefixes[i]);
+        buf_append_text(&topic, beginnings[i]);
         buf_append(&topic, text, size);
         check_topic(topic.data, topic.length);
         buf_clear(&topic);

@@ -1,5 +1,6 @@
 """A broker that loses, delays and cuts: everything arrives, in order, and nothing else suffers."""
 
+import re
 import threading
 import time
 
@@ -277,6 +278,73 @@ def test_two_poisonous_messages(bad):
     assert sorted(set(numbers(bad))) == list(range(10))
     for name in ("bad", "worse"):
         assert len(bad.broker.published(of_job(name, "state"))) <= 6
+
+
+def ask(world, *topics):
+    """A refresh with each Response Topic; all are answered on the result topic. A command that is
+    sent while the bridge is away is not carried out, so it is sent again."""
+    for number, topic in enumerate(topics):
+        since = world.recorder.mark()
+
+        def answered(number=number, topic=topic, since=since):
+            if world.recorder.select(of_job("one", "result"), since):
+                return True
+            if world.broker.session:
+                world.recorder.publish(of_job("one", "command/refresh"), b'{"id": %d}' % number,
+                                       response_topic=topic)
+            time.sleep(0.1)
+            return False
+        wait_until(answered, f"the answer {number}", 60)
+
+
+@pytest.mark.parametrize("qos", [0, 1, 2])
+def test_a_poisonous_response_topic_costs_one_connection(bad, qos):
+    """The answer is given up at once, and so is every later one to that topic; others go on."""
+    bad.start([job("one")], {"mqtt.qos": qos})
+    close_on(bad, "aiva/response/bad")
+    connects = len(bad.broker.connects)
+    began = time.monotonic()
+    ask(bad, *["aiva/response/bad"] * 3, "aiva/response/good")
+    wait_until(lambda: bad.recorder.select("aiva/response/good"), "the other answer")
+    assert time.monotonic() - began < 8
+    assert len(bad.broker.connects) == connects + 1
+    assert len(bad.broker.published("aiva/response/bad")) == 1
+    assert "to the Response Topic aiva/response/bad: it gets none" in bad.bridge.output()
+    assert "the Response Topic aiva/response/bad is refused" in bad.bridge.output()
+
+
+def test_poisonous_response_topics_at_once(bad):
+    """Each is found, the innocent one among them gets its answer, and no wait grows."""
+    bad.start([job("one"), job("two")])
+    poison = [f"aiva/response/bad/{number}" for number in range(4)]
+    close_on(bad, *poison, otherwise=Answer.LATE)
+    connects = len(bad.broker.connects)
+    bad.broker.freeze()
+    for topic in [*poison[:2], "aiva/response/good", *poison[2:]]:
+        bad.recorder.publish(of_job("one", "command/explode"), b"x", response_topic=topic)
+    wait_until(lambda: bad.bridge.output().count("the command explode") == 5, "all answers")
+    bad.broker.thaw()
+    bad.recorder.wait_topic("aiva/response/good", timeout=60)
+    wait_until(lambda: all(f"Response Topic {topic}: it gets none" in bad.bridge.output()
+                           for topic in poison), "all of them", 60)
+    bad.stream_marker(60)
+    assert len(bad.broker.connects) <= connects + len(poison) + 1
+    waits = [float(wait) for wait in
+             re.findall("no connection to the broker.*next attempt in ([0-9.]+) s", bad.bridge.output())]
+    assert len(waits) >= len(poison) and max(waits) <= 1
+
+
+def test_new_poisonous_response_topics_come_to_an_end(bad):
+    """Whoever makes up new ones ends the connection sixteen times an hour, and no more."""
+    bad.start([job("one")], {"commands.rate_per_s": 1000, "commands.burst": 1000})
+    bad.broker.on_publish = lambda packet: \
+        Answer.CLOSE if packet.topic.startswith("aiva/response/") else None
+    connects = len(bad.broker.connects)
+    ask(bad, *[f"aiva/response/{number}" for number in range(20)])
+    bad.stream_marker()
+    assert len(bad.broker.connects) == connects + 16
+    assert len(bad.broker.published()) > 16
+    assert not bad.broker.published("aiva/response/16")
 
 
 @pytest.mark.parametrize("leaf", ["info", "jobs", "upstream"])

@@ -3,16 +3,20 @@
 import pytest
 from harness.topics import of_bridge, of_job
 
-SHARED_CONFIG = {"commands.rate_per_s": 1000, "commands.burst": 1000}
+SHARED_CONFIG = {"commands.rate_per_s": 1000, "commands.burst": 1000,
+                 "commands.response_topics": ["reply", "aivary"]}
 
-REFUSED = ["+", "reply/+", "reply/#", "#", "$SYS/reply", "$share/a/b", "homeassistant/reply",
+REFUSED = ["my/reply", "reply", "replys/x", "other/jobs/job_1/command/delete",
+           "reply/jobs/job_1/command/delete", "reply/command", "aiva/response/command/x",
+           "aiva/response", "homeassistants/reply",
+           "+", "reply/+", "reply/#", "#", "$SYS/reply", "$share/a/b", "homeassistant/reply",
            "homeassistant/sensor/x/config", "aiva/bridge/state", "aiva/bridge/upstream",
            "aiva/jobs/other/state", "aiva/jobs/other/command/delete", "aiva/responses/x",
            "aiva/x/response/y", "aiva/Response/x"]
 
 
 @pytest.mark.parametrize("topic", ["reply/to/me", "aiva/response/me", "aivary/reply",
-                                   "homeassistants/reply"])
+                                   "aiva/response/commands"])
 @pytest.mark.parametrize("correlation", [b"\x00\xff 42", None])
 def test_the_answer_goes_to_the_response_topic(shared, topic, correlation):
     """The same payload with the request's Correlation Data, not retained."""
@@ -54,7 +58,7 @@ def test_errors_answer_there_too(shared, leaf, error):
 
 
 @pytest.mark.parametrize("topic", REFUSED)
-def test_nobody_speaks_in_the_bridges_name(shared, topic):
+def test_nobody_publishes_with_the_bridges_rights(shared, topic):
     """The answer goes to `result` alone; the refusal is logged."""
     name = shared.create("processing")
     before = len(shared.bridge.output())
@@ -73,7 +77,7 @@ def test_a_response_topic_of_too_many_levels_is_refused(shared):
     """mosquitto ends the connection for more than 200 levels: the answer goes to `result` alone,
     and the connection stays."""
     name = shared.create("processing")
-    topic = "x/" * 250 + "y"
+    topic = "reply/" + "x/" * 250 + "y"
     online = len(shared.recorder.select(of_bridge("state")))
     since = shared.send_command(name, "refresh", response_topic=topic)
     assert shared.recorder.wait_topic(of_job(name, "result"), since).json["ok"]
@@ -83,22 +87,47 @@ def test_a_response_topic_of_too_many_levels_is_refused(shared):
     assert shared.bridge.output().count("connected to the broker ") == 1
 
 
-def test_the_configured_names_are_protected(world):
-    """Root and discovery prefix are those of the configuration."""
+@pytest.mark.parametrize("more", [[], ["reply/to"]])
+def test_only_the_configured_topics_are_allowed(world, more):
+    """None but those below the root's `response` by default. The marker is one that is."""
     world.simulator.put_jobs([{"job_id": "one", "status": "processing"}])
-    world.bridge.start({"mqtt.topic": "lab", "homeassistant.prefix": "ha"})
+    world.bridge.start({"mqtt.topic": "lab", "homeassistant.prefix": "ha",
+                        "commands.response_topics": more})
     world.recorder.wait_topic(of_job("one", "state", "lab"))
     world.recorder.wait_topic(of_bridge("upstream", "lab"), state="streaming")
-    for topic, allowed in (("lab/x", False), ("ha/x", False), ("aiva/bridge/state", True),
-                           ("homeassistant/x", True), ("lab/response/x", True)):
+
+    def request(topic):
         since = world.recorder.mark()
         world.recorder.publish(of_job("one", "command/refresh", "lab"), b"x",
                                response_topic=topic)
         world.recorder.wait_topic(of_job("one", "result", "lab"), since)
-        since = world.recorder.mark()
-        world.recorder.publish(of_job("one", "command/refresh", "lab"), b"x",
-                               response_topic="reply/marker")
-        marker = world.recorder.wait_topic("reply/marker", since)
+
+    topics = {"lab/x": False, "ha/x": False, "aiva/response/x": False, "homeassistant/x": False,
+              "reply/x": False, "reply/to": False, "reply/to/x": bool(more), "lab/response/x": True}
+    for topic in topics:
+        request(topic)
+    request("lab/response/marker")
+    marker = world.recorder.wait_topic("lab/response/marker")
+    for topic, allowed in topics.items():
         found = [message for message in world.recorder.select(topic)
                  if message.position < marker.position]
         assert bool(found) == allowed, topic
+
+
+def test_nobody_deletes_by_the_bridges_rights(make_world):
+    """A client that may only refresh names another bridge's topic for `delete` as Response Topic:
+    nothing arrives there, whatever is configured."""
+    world = make_world()
+    world.simulator.put_jobs([{"job_id": "one", "status": "processing"}])
+    world.bridge.start({"commands.response_topics": ["other"]})
+    world.recorder.wait_topic(of_job("one", "state"))
+    world.recorder.wait_topic(of_bridge("upstream"), state="streaming")
+    for number, topic in enumerate(["other/jobs/patient/command/delete", "third/bridge/state",
+                                    "aiva/jobs/one/command/delete", "other/response/x"]):
+        world.recorder.publish(of_job("one", "command/refresh"), b'{"id": %d}' % number,
+                               response_topic=topic, correlation=b"c")
+        world.recorder.wait_topic(of_job("one", "result"), id=number)
+    world.recorder.wait_topic("other/response/x", id=3)
+    assert {message.topic.split("/")[0] for message in world.recorder.messages} == {"aiva", "other"}
+    assert not [message for message in world.recorder.messages if "/delete" in message.topic]
+    assert world.bridge.output().count("is refused: the answer goes to the result topic alone") >= 1

@@ -21,7 +21,7 @@ DEFAULTS = {
              "keep_alive_s": 30},
     "jobs": {"hide": [], "keep_finished_h": 0},
     "commands": {"allow": ["cancel", "delete", "refresh"], "rate_per_s": 10, "burst": 50,
-                 "timeout_s": 30},
+                 "timeout_s": 30, "response_topics": []},
     "homeassistant": {"enabled": False, "prefix": "homeassistant", "max_jobs": 50,
                       "status_topic": "homeassistant/status", "device_name": "sample_name"},
     "http": {"listen": ""},

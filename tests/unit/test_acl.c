@@ -17,7 +17,7 @@ static char *write_rules(const char *user, const char *root, bool homeassistant)
     struct buf all, rules;
     buf_init(&all, 65536);
     buf_init(&rules, 65536);
-    acl_write(&all, user, root, homeassistant, "ha", "ha/status");
+    acl_write(&all, user, root, &(struct config_list){0}, homeassistant, "ha", "ha/status");
     assert_false(all.failed);
     assert_int_equal(all.data[all.length - 1], '\n');
     for (char *line = all.data; *line != '\0'; line += strcspn(line, "\n") + 1)
@@ -68,13 +68,16 @@ static void test_acl_without_a_user_is_for_anonymous_clients(void **state)
     assert_rules("", "site/aiva", false, OWN_RULES);
 }
 
-static void test_acl_says_what_response_topics_elsewhere_need(void **state)
+static void test_acl_grants_answers_where_the_configuration_allows_them(void **state)
 {
+    static const char *const topics[] = {"lab/reply", "answers"};
+    struct config_list list = {(char **)topics, 2};
     struct buf out;
     (void)state;
     buf_init(&out, 65536);
-    acl_write(&out, "", "aiva", false, "ha", "ha/status");
-    assert_non_null(strstr(out.data, "Response Topic"));
+    acl_write(&out, "", "aiva", &list, false, "ha", "ha/status");
+    assert_non_null(strstr(out.data, "\ntopic write aiva/response/#\ntopic write lab/reply/#\n"
+                                     "topic write answers/#\n"));
     assert_non_null(strstr(out.data, "anonymous"));
     buf_clear(&out);
 }
@@ -126,7 +129,7 @@ int main(void)
         cmocka_unit_test(test_acl_has_the_users_rules),
         cmocka_unit_test(test_acl_adds_discovery_for_home_assistant),
         cmocka_unit_test(test_acl_without_a_user_is_for_anonymous_clients),
-        cmocka_unit_test(test_acl_says_what_response_topics_elsewhere_need),
+        cmocka_unit_test(test_acl_grants_answers_where_the_configuration_allows_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

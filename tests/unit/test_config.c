@@ -203,15 +203,19 @@ static int dump_number(const struct config *config, const char *path)
 static void dump(const struct config *config, const char *path, struct buf *out)
 {
     const char *text = dump_texts(config, path);
+    const struct config_list *list = strcmp(path, "jobs.hide") == 0 ? &config->jobs.hide
+                                     : strcmp(path, "commands.response_topics") == 0
+                                         ? &config->commands.response_topics
+                                         : NULL;
     buf_init(out, LIMIT_CONFIG);
     buf_append_text(out, "");
     if (text != NULL)
         buf_append_text(out, text);
-    else if (strcmp(path, "jobs.hide") != 0)
+    else if (!list)
         buf_printf(out, "%d", dump_number(config, path));
     else
-        for (size_t i = 0; i < config->jobs.hide.count; i++)
-            buf_printf(out, "%s%s", i > 0 ? "," : "", config->jobs.hide.items[i]);
+        for (size_t i = 0; i < list->count; i++)
+            buf_printf(out, "%s%s", i > 0 ? "," : "", list->items[i]);
 }
 
 static bool values_hold(const struct world *world, const struct config *config)
@@ -391,9 +395,9 @@ static void test_config_example_holds_the_defaults(void **state)
         "mqtt.cert_file", "mqtt.key_file", "mqtt.version", "mqtt.client_id", "mqtt.topic",
         "mqtt.qos", "mqtt.queue_limit", "mqtt.keep_alive_s", "jobs.hide", "jobs.keep_finished_h",
         "commands.allow", "commands.rate_per_s", "commands.burst", "commands.timeout_s",
-        "homeassistant.enabled", "homeassistant.prefix", "homeassistant.max_jobs",
-        "homeassistant.status_topic", "homeassistant.device_name", "http.listen", "log.level",
-        "log.format"};
+        "commands.response_topics", "homeassistant.enabled", "homeassistant.prefix",
+        "homeassistant.max_jobs", "homeassistant.status_topic", "homeassistant.device_name",
+        "http.listen", "log.level", "log.format"};
     struct world world;
     struct error error = {0};
     struct buf example;

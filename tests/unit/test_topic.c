@@ -118,17 +118,48 @@ static void test_topic_recognises_what_comes_in(void **state)
     }
 }
 
-static void test_topic_lets_nobody_speak_in_the_bridges_name(void **state)
+static const char *const response_prefixes[] = {"reply", "lab/answers"};
+
+static bool allowed(const char *topic, size_t length)
+{
+    const struct topic_responses responses = {
+        .root = "aiva",
+        .prefixes = (char *const *)response_prefixes,
+        .prefix_count = 2,
+        .discovery_prefix = "homeassistant",
+        .status_topic = "ha/birth",
+    };
+    return topic_response_is_allowed(&responses, topic, length);
+}
+
+static void test_topic_lets_nobody_publish_with_the_bridges_rights(void **state)
 {
     (void)state;
     static const struct {
         const char *topic;
         bool allowed;
     } cases[] = {
-        {"my/reply", true},
         {"aiva/response/me", true},
-        {"aivax/reply", true},
-        {"homeassistants/x", true},
+        {"aiva/response/a/b//c", true},
+        {"aiva/response/commands/x", true},
+        {"aiva/response/Command", true},
+        {"reply/x", true},
+        {"reply/aiva/bridge/state", true},
+        {"lab/answers/7/x", true},
+        {"my/reply", false},
+        {"reply", false},
+        {"reply/", false},
+        {"replys/x", false},
+        {"lab/x", false},
+        {"other/jobs/job_1/command/delete", false},
+        {"reply/jobs/job_1/command/delete", false},
+        {"reply/command", false},
+        {"reply/command/x", false},
+        {"aiva/response/command", false},
+        {"aiva/response/jobs/x/command/delete", false},
+        {"command/reply/x", false},
+        {"aivax/reply", false},
+        {"homeassistants/x", false},
         {"aiva", false},
         {"aiva/response", false},
         {"aiva/response/", false},
@@ -136,34 +167,49 @@ static void test_topic_lets_nobody_speak_in_the_bridges_name(void **state)
         {"aiva/jobs/j1/state", false},
         {"aiva/jobs/j1/command/delete", false},
         {"aiva/responses/x", false},
+        {"aiva/Response/x", false},
+        {"aiva//response/x", false},
+        {"/aiva/response/x", false},
         {"homeassistant/device/x/config", false},
         {"homeassistant", false},
         {"ha/birth", false},
         {"$SYS/x", false},
         {"$share/g/x", false},
-        {"a/+/b", false},
-        {"a/#", false},
+        {"reply/+/b", false},
+        {"reply/#", false},
         {"", false},
-        {"a\x01", false},
-        {"a\xff", false},
+        {"reply/\x01", false},
+        {"reply/\xff", false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        if (topic_response_is_allowed("aiva", "homeassistant", "ha/birth", cases[i].topic,
-                strlen(cases[i].topic)) != cases[i].allowed)
+        if (allowed(cases[i].topic, strlen(cases[i].topic)) != cases[i].allowed)
             fail_msg("%s", cases[i].topic);
-    assert_false(topic_response_is_allowed("aiva", "homeassistant", "ha/birth", "a\0b", 3));
+    assert_false(allowed("reply/a\0b", 9));
+}
+
+static void test_topic_keeps_answers_from_home_assistant(void **state)
+{
+    (void)state;
+    const struct topic_responses responses = {
+        .root = "aiva",
+        .discovery_prefix = "aiva/response/ha",
+        .status_topic = "aiva/response/birth",
+    };
+    assert_false(topic_response_is_allowed(&responses, "aiva/response/ha/device/x/config", 32));
+    assert_false(topic_response_is_allowed(&responses, "aiva/response/birth", 19));
+    assert_true(topic_response_is_allowed(&responses, "aiva/response/births", 20));
 }
 
 static void test_topic_takes_a_response_topic_of_200_levels_and_no_more(void **state)
 {
     (void)state;
-    /* "x/x/…/x" */
-    char topic[401];
-    for (size_t i = 0; i < sizeof topic; i++)
+    /* "reply/x/x/…/x" */
+    char topic[407] = "reply";
+    for (size_t i = 5; i < sizeof topic; i++)
         topic[i] = i % 2 == 0 ? 'x' : '/';
-    assert_true(topic_response_is_allowed("aiva", "homeassistant", "ha/birth", topic, 399));
-    assert_false(topic_response_is_allowed("aiva", "homeassistant", "ha/birth", topic, 400));
-    assert_false(topic_response_is_allowed("aiva", "homeassistant", "ha/birth", topic, 401));
+    assert_true(allowed(topic, 5 + 2 * 199));
+    assert_false(allowed(topic, 5 + 2 * 199 + 1));
+    assert_false(allowed(topic, 5 + 2 * 200));
 }
 
 int main(void)
@@ -173,7 +219,8 @@ int main(void)
         cmocka_unit_test(test_topic_refuses_ids_of_more_than_128_bytes),
         cmocka_unit_test(test_topic_refuses_broken_escapes),
         cmocka_unit_test(test_topic_recognises_what_comes_in),
-        cmocka_unit_test(test_topic_lets_nobody_speak_in_the_bridges_name),
+        cmocka_unit_test(test_topic_lets_nobody_publish_with_the_bridges_rights),
+        cmocka_unit_test(test_topic_keeps_answers_from_home_assistant),
         cmocka_unit_test(test_topic_takes_a_response_topic_of_200_levels_and_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
