@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import sys
+import types
 
 import pytest
 
@@ -121,6 +122,19 @@ def lean():
 def slow_dns():
     """The environment in which names that end in .slow.test take 30 seconds to look up."""
     return preloading("slow_dns", SLOW_DNS_S="30")
+
+
+@pytest.fixture
+def witness(tmp_path):
+    """A witness inside the bridge: start it with `witness.env`, then see `witness.report`."""
+    report = tmp_path / "witness"
+    return types.SimpleNamespace(env=preloading("witness", WITNESS=str(report)), report=report)
+
+
+@pytest.fixture
+def no_pairs():
+    """The environment in which there are no descriptors for a pair of sockets."""
+    return preloading("no_pairs")
 
 
 @pytest.fixture

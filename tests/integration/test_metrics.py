@@ -1,8 +1,12 @@
 """/metrics: what happened is counted once and under the right name."""
 
+import contextlib
 import json
 import os
+import pathlib
+import re
 import shutil
+import socket
 import subprocess
 
 import pytest
@@ -182,10 +186,28 @@ def test_the_process_is_described(shared, here):
     assert metrics["process_resident_memory_bytes"] > 1e6
     assert metrics["process_virtual_memory_bytes"] >= metrics["process_resident_memory_bytes"]
     assert 5 < metrics["process_open_fds"] < metrics["process_max_fds"]
-    assert abs(metrics["process_open_fds"] - len(os.listdir(f"/proc/{shared.bridge.pid}/fd"))) <= 3
+    limits = pathlib.Path(f"/proc/{shared.bridge.pid}/limits").read_text()
+    assert metrics["process_max_fds"] == int(re.search(r"^Max open files +(\d+)", limits, re.M)[1])
     assert metrics["process_cpu_seconds_total"] > 0
     info = json.loads(shared.retained()[of_bridge("info")].payload)
     assert metrics.get("build_info", version=info["version"]) == 1
+
+
+def test_descriptors_are_counted(world):
+    """Those that the bridge is seen to open, neither more nor less."""
+    listener = started(world)
+    counts = [0, -1]
+
+    def settled():
+        counts.append(listener.metrics()["process_open_fds"])
+        return counts[-1] == counts[-2] == counts[-3]
+    wait_until(settled, "nothing to be opened or closed")
+    before = counts[-1]
+    with contextlib.ExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(socket.create_connection(("127.0.0.1", listener.port)))
+        listener.wait_metric(lambda metrics: metrics["process_open_fds"] == before + 5, "five more")
+    listener.wait_metric(lambda metrics: metrics["process_open_fds"] == before, "five fewer")
 
 
 # --- faults

@@ -1,5 +1,6 @@
 """How secrets are kept from others on the machine: files, environment, memory, foreign libraries."""
 
+import os
 import pathlib
 import stat
 
@@ -75,13 +76,24 @@ def test_a_key_that_cannot_be_one(bridge, tmp_path, text):
     assert "more" not in done.stderr and "kkk" not in done.stderr
 
 
-def test_a_key_in_the_environment_is_wiped(world):
+def test_a_key_in_the_environment_is_wiped(world, witness):
     """The process's environment is what others would look at first."""
     world.simulator.put_jobs([job("one")])
-    world.bridge.start({"aiva.api_key": None}, env={"AIVA_API_KEY": KEY})
+    world.bridge.start({"aiva.api_key": None}, env={"AIVA_API_KEY": KEY, **witness.env})
     world.wait_state("one")
-    shown = pathlib.Path(f"/proc/{world.bridge.pid}/environ").read_bytes()
+    shown = witness.report.read_bytes()
     assert b"AIVA_API_KEY=" in shown and KEY.encode() not in shown
+
+
+def test_the_process_is_closed_to_others(world):
+    """What /proc has of its memory, descriptors and environment belongs to root."""
+    world.start()
+    place = pathlib.Path(f"/proc/{world.bridge.pid}")
+    for name in ("environ", "fd", "mem", "maps"):
+        assert (place / name).stat().st_uid == 0
+        if os.geteuid() != 0:
+            with pytest.raises(PermissionError):
+                os.listdir(place / name) if name == "fd" else (place / name).read_bytes()
 
 
 def test_no_core_is_left(world):

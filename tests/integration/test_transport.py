@@ -1,8 +1,6 @@
 """Ways to the servers: TLS with certificates on both sides, and WebSockets."""
 
-import itertools
 import os
-import resource
 import signal
 
 import pytest
@@ -76,28 +74,10 @@ def test_whom_it_interrupts(make_world, authority):
         world.bridge.stop()
 
 
-def leave_descriptors(pid, count):
-    """Allows the process so many descriptors more than it has; returns the limit it had."""
-    used = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
-    free = (number for number in itertools.count() if number not in used)
-    limit = next(itertools.islice(free, count, None))
-    return resource.prlimit(pid, resource.RLIMIT_NOFILE,
-                            (limit, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-
-
 @pytest.mark.usefixtures("lean")
-def test_no_descriptors_for_the_way_past_the_library(world):
+def test_no_descriptors_for_the_way_past_the_library(world, no_pairs):
     """There is one, for the socket. The library then does all the work."""
-    world.broker.kill()
-    world.bridge.start()
-    wait_until(lambda: "no connection to the broker" in world.bridge.output(), "the first attempt")
-    before = leave_descriptors(world.bridge.pid, 1)
-    world.broker.start()
-    wait_until(lambda: "connected to the broker" in world.bridge.output(), "the connection", 30)
-    resource.prlimit(world.bridge.pid, resource.RLIMIT_NOFILE, before)
-    world.record()
-    world.simulator.put_jobs([job("one")])
-    world.wait_state("one")
+    world.start([job("one")], env=no_pairs)
     assert world.command("one", "refresh")["ok"]
     assert os.sched_getscheduler(world.bridge.pid) == os.SCHED_OTHER
 
