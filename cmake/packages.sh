@@ -3,13 +3,13 @@
 # Sourced, never run.
 
 # To build and run the bridge.
-PACKAGES_BUILD=(build-essential cmake ninja-build pkg-config ca-certificates
+PACKAGES_BUILD=(build-essential cmake ninja-build pkg-config ca-certificates file
     libcurl4-openssl-dev libcjson-dev libpaho-mqtt-dev libssl-dev libmicrohttpd-dev uthash-dev)
 # For the demonstration besides: the AIVA simulator, a broker, the live view.
 PACKAGES_DEMO=(mosquitto mosquitto-clients python3)
 # For the tests besides.
 PACKAGES_TEST=(git libcmocka-dev python3-pytest python3-paho-mqtt python3-yaml python3-jinja2 python3-jsonschema openssl curl
-    jq clang clang-format clang-tidy cppcheck libclang-rt-dev shellcheck groff-base man-db systemd valgrind)
+    jq clang clang-format clang-tidy cppcheck libclang-rt-dev shellcheck groff-base man-db procps systemd valgrind)
 # For the coverage report besides.
 PACKAGES_COVERAGE=(gcovr)
 # For the benchmark (tests/bench) besides.
@@ -36,10 +36,42 @@ packages_missing()
     done
 }
 
+# Reads what apt writes, with its Status-Fd among it: shows how far it is, on a terminal in one line that
+# changes, elsewhere a line for each quarter; all else goes to the file.
+packages_progress()
+{
+    local log=$1 line phase last='' shown='' kind='^(dl|pm)status:[^ ]*:([0-9]+)[0-9.,]*:(.*)$'
+    while IFS= read -r line; do
+        if [[ $line =~ $kind ]]; then
+            [ "${BASH_REMATCH[1]}" = dl ] && phase=fetching || phase=installing
+            if [ -t 2 ]; then
+                printf -v shown '  %-10s %3d %%  %.50s' $phase "${BASH_REMATCH[2]}" "${BASH_REMATCH[3]}"
+                printf '\r\033[K%s' "$shown" >&2
+            elif [ "$phase$((BASH_REMATCH[2] / 25))" != "$last" ]; then
+                last=$phase$((BASH_REMATCH[2] / 25))
+                printf '  %s, %d %%\n' $phase "${BASH_REMATCH[2]}" >&2
+            fi
+            continue
+        fi
+        printf '%s\n' "$line" >>"$log"
+        # Of the lock, or of a mirror.
+        [[ ${line,,} != *waiting\ for* ]] || printf '  %s\n' "$line" >&2
+    done
+    [ -z "$shown" ] || printf '\r\033[K' >&2
+}
+
+# What root has to run: in one go, so that sudo asks for one password. A package list that cannot be
+# refreshed need not stop an installation from the old one.
+PACKAGES_INSTALL='
+    export DEBIAN_FRONTEND=noninteractive
+    exec 3>&1 2>&1 </dev/null
+    apt-get -q -o APT::Status-Fd=3 -o DPkg::Lock::Timeout=120 update
+    exec apt-get -q -y -o APT::Status-Fd=3 -o DPkg::Lock::Timeout=120 install --no-install-recommends "$@"'
+
 # Installs what is missing of its arguments; asks for nothing and changes nothing if all is there.
 packages_need()
 {
-    local missing log
+    local missing log status=0
     local -a as_root=()
     if ! command -v dpkg-query >/dev/null; then
         echo "${0##*/}: not a Debian system, nothing is installed; needed are (Debian names): $*" >&2
@@ -58,17 +90,16 @@ packages_need()
     fi
     echo "Installing with apt: ${missing[*]}"
     log=$(mktemp)
-    # A package list that cannot be refreshed need not stop an installation from the old one.
-    "${as_root[@]}" apt-get -q update >"$log" 2>&1 || true
-    if ! "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
-        -o DPkg::Lock::Timeout=120 install --no-install-recommends "${missing[@]}" \
-        >>"$log" 2>&1 </dev/null; then
+    "${as_root[@]}" sh -c "$PACKAGES_INSTALL" sh "${missing[@]}" | packages_progress "$log"
+    status=${PIPESTATUS[0]}
+    if [ "$status" -ne 0 ]; then
         tail -n 20 "$log" >&2
-        rm -f "$log"
-        echo "${0##*/}: apt-get could not install: ${missing[*]}" >&2
-        return 1
+        echo "${0##*/}: these packages could not be installed: ${missing[*]}" >&2
+        [ ${#as_root[@]} -eq 0 ] || [ -s "$log" ] ||
+            echo "sudo did not let you. As root: apt-get install --no-install-recommends ${missing[*]}" >&2
     fi
     rm -f "$log"
+    [ "$status" -eq 0 ]
 }
 
 # Puts promtool, which checks metrics and alert rules for the tests, into a folder, unless it is there
