@@ -11,7 +11,8 @@ Usage: ./run.sh [--help] [-- BRIDGE-OPTION...]
 Builds the bridge and runs it. What is missing around it is started too:
 
   no AIVA_API_KEY and no AIVA_API_KEY_FILE   an AIVA simulator, with made-up jobs
-  no MQTT_URL                                a mosquitto of its own, on a free port of this machine
+  no MQTT_URL                                a mosquitto of its own, on a free port of this machine,
+                                             with passwords made for this run: nobody else gets in
 
 Then it shows the jobs live, until Ctrl-C, which stops everything it started. Made-up jobs at a broker
 that it did not start have topics of their own, "aiva-demo" in place of "aiva": they replace no real ones.
@@ -104,6 +105,8 @@ fi
 
 python=/usr/bin/python3
 [ -x $python ] || python=python3
+# Passwords go into files here.
+umask 077
 work=$(mktemp -d "${TMPDIR:-/tmp}/aiva-demo.XXXXXX") || exit 1
 broker_pid='' simulator_pid='' bridge_pid='' view_pid=''
 
@@ -168,20 +171,45 @@ free_port()
     $python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
+random_password() { od -An -N 16 -t x1 /dev/urandom | tr -d ' \n'; }
+
+# Who may connect to our broker, with a password for each, and who may do what.
+secure_broker()
+{
+    local folder=$work/broker user password
+    mkdir "$folder" || return 1
+    for user in bridge dashboard operator; do
+        password=$(random_password) && printf '%s' "$password" >"$work/$user" &&
+            printf '%s:%s\n' $user "$password" >>"$folder/passwords" || return 1
+    done
+    mosquitto_passwd -U "$folder/passwords" || return 1
+    MQTT_USERNAME=bridge "$bridge_program" --print-acl >"$folder/rules" || return 1
+    # Made-up jobs may be deleted as well.
+    [ $with_simulator = no ] ||
+        printf 'user operator\ntopic write %s/jobs/+/command/delete\n' "${MQTT_TOPIC:-aiva}" >>"$folder/rules"
+    [ "$(id -u)" -ne 0 ] && return
+    # Started by root, mosquitto becomes this user before it reads them.
+    user=mosquitto
+    id -u $user >/dev/null 2>&1 || user=nobody
+    chmod 711 "$work" && chown -R $user "$folder"
+}
+
 start_broker()
 {
     local attempt port
+    # Meant for some other broker.
+    unset MQTT_USERNAME MQTT_PASSWORD MQTT_PASSWORD_FILE MQTT_CA_FILE MQTT_CERT_FILE MQTT_KEY_FILE
+    secure_broker || fail "no passwords for the broker"
     # Another program may take the port between the look and mosquitto's start: then the next one.
     for attempt in 1 2 3 4 5; do
         port=$(free_port) || return 1
         sed "s/^listener 1883 /listener $port /" "$broker_config" >"$work/mosquitto.conf"
-        launch "$work/mosquitto.log" mosquitto -c "$work/mosquitto.conf"
+        # The configuration names the files without a folder.
+        launch "$work/mosquitto.log" env -C "$work/broker" mosquitto -c "$work/mosquitto.conf"
         broker_pid=$!
         if await $broker_pid 5 port_open "$port"; then
             MQTT_URL=mqtt://127.0.0.1:$port
-            # Meant for some other broker.
-            unset MQTT_USERNAME MQTT_PASSWORD MQTT_PASSWORD_FILE
-            unset MQTT_CA_FILE MQTT_CERT_FILE MQTT_KEY_FILE
+            export MQTT_USERNAME=bridge MQTT_PASSWORD_FILE=$work/bridge
             return 0
         fi
         stop 'the broker' $broker_pid 2
@@ -209,19 +237,11 @@ start_simulator()
     export AIVA_API_KEY='aiva-demo-key'
 }
 
-# Writes the options that mosquitto_sub needs to reach $MQTT_URL into a file that it reads by itself, so
-# that no password gets onto a command line. Sets $client: the same for people to type.
-configure_client()
+# client_options PROGRAM USER PASSWORD: writes what a program of mosquitto's needs to reach $MQTT_URL into
+# the file that it reads by itself, so that no password gets onto a command line.
+client_options()
 {
-    local url='^(mqtts?)://(([^:@/]*)(:([^@/]*))?@)?(\[[^]]+\]|[^:/@]+)(:([0-9]+))?/?$'
-    [[ $MQTT_URL =~ $url ]] || return 1
-    local scheme=${BASH_REMATCH[1]} user=${MQTT_USERNAME-${BASH_REMATCH[3]}}
-    local password=${MQTT_PASSWORD-${BASH_REMATCH[5]}} host=${BASH_REMATCH[6]} port=${BASH_REMATCH[8]}
-    host=${host#[}
-    host=${host%]}
-    [ -n "$port" ] || { [ "$scheme" = mqtts ] && port=8883 || port=1883; }
-    [ -z "${MQTT_PASSWORD_FILE-}" ] || password=$(<"$MQTT_PASSWORD_FILE") || return 1
-    client="-h $host -p $port"
+    local program=$1 user=$2 password=$3
     {
         echo "-h $host"
         echo "-p $port"
@@ -234,28 +254,50 @@ configure_client()
         elif [ "$scheme" = mqtts ]; then
             echo "--capath /etc/ssl/certs"
         fi
-    } >"$work/mosquitto_sub"
-    [ "$host" != 127.0.0.1 ] || client="-p $port"
-    [ -z "$user" ] || client="$client -u $user -P ..."
-    [ -z "${MQTT_CA_FILE-}" ] || client="$client --cafile $MQTT_CA_FILE"
+    } >"$work/$program"
+}
+
+# At our broker the live view only looks, and people act as the operator; at another one they have what the
+# bridge has.
+configure_clients()
+{
+    local url='^(mqtts?)://(([^:@/]*)(:([^@/]*))?@)?(\[[^]]+\]|[^:/@]+)(:([0-9]+))?/?$'
+    [[ $MQTT_URL =~ $url ]] || return 1
+    local scheme=${BASH_REMATCH[1]} user=${MQTT_USERNAME-${BASH_REMATCH[3]}}
+    local password=${MQTT_PASSWORD-${BASH_REMATCH[5]}} host=${BASH_REMATCH[6]} port=${BASH_REMATCH[8]} program
+    host=${host#[}
+    host=${host%]}
+    [ -n "$port" ] || { [ "$scheme" = mqtts ] && port=8883 || port=1883; }
+    if [ $with_broker = yes ]; then
+        client_options mosquitto_sub dashboard "$(<"$work/dashboard")"
+        user=operator password=$(<"$work/operator")
+    else
+        [ -z "${MQTT_PASSWORD_FILE-}" ] || password=$(<"$MQTT_PASSWORD_FILE") || return 1
+        client_options mosquitto_sub "$user" "$password"
+    fi
+    for program in mosquitto_pub mosquitto_rr; do
+        client_options $program "$user" "$password"
+    done
 }
 
 start_view()
 {
-    local root=${MQTT_TOPIC:-aiva} aiva='the AIVA simulator'
+    local root=${MQTT_TOPIC:-aiva} aiva='the AIVA simulator' client="XDG_CONFIG_HOME=$work"
     [ $with_simulator = yes ] || aiva="AIVA at ${AIVA_URL:-https://api.aivaportal.com}"
-    if ! configure_client; then
+    if ! configure_clients; then
         say "There is no live view of $MQTT_URL; here is the bridge's log. Ctrl-C stops."
         tail -n +1 -f "$work/bridge.log" &
         view_pid=$!
         return
     fi
-    # Not through launch(): it keeps the terminal. XDG_CONFIG_HOME is where mosquitto_sub looks.
-    XDG_CONFIG_HOME=$work setpriv --pdeathsig TERM $python "$view_program" --root "$root" --publish "mosquitto_pub $client" \
+    # Not through launch(): it keeps the terminal. XDG_CONFIG_HOME is where mosquitto's programs look for
+    # address and password.
+    XDG_CONFIG_HOME=$work setpriv --pdeathsig TERM $python "$view_program" --root "$root" \
+        --publish "$client mosquitto_pub" \
         --note "The bridge joins $aiva and the broker at $MQTT_URL" \
         --note "Log         $work/bridge.log" \
-        --note "Watch       mosquitto_sub $client -v -t '$root/#'" \
-        --note "Cancel      mosquitto_pub $client -t $root/jobs/JOB/command/cancel -m '{}'" \
+        --note "Watch       $client mosquitto_sub -v -t '$root/#'" \
+        --note "Cancel      $client mosquitto_pub -t $root/jobs/JOB/command/cancel -m '{}'" \
         --note "Ctrl-C stops everything." &
     view_pid=$!
 }

@@ -225,10 +225,18 @@ class Screen:
         if running:
             topic = f"{self.board.prefix}jobs/{running[0].level}/command/cancel"
             command = f"{self.publish} -t {shlex.quote(topic)} -m '{{}}'"
-            if len(command) + 14 <= width:
-                lines.append(f"Cancel this:  {command}")
+            lines += self.to_copy(f"Cancel this:  {command}", width)
         lines.append(fit(f"Last command: {self.board.result or 'none yet'}", width).rstrip())
         return lines
+
+    @staticmethod
+    def to_copy(command, width):
+        """In one line, or in two that a shell takes as one, or not at all."""
+        if len(command) <= width:
+            return [command]
+        first, _, rest = command.partition(" mosquitto_pub ")
+        lines = [f"{first} \\", f"  mosquitto_pub {rest}"]
+        return lines if rest and max(map(len, lines)) <= width else []
 
     @staticmethod
     def widths(width):
