@@ -15,6 +15,7 @@
 #include "ha.h"
 #include "hafound.h"
 #include "haid.h"
+#include "leftovers.h"
 #include "limit.h"
 #include "loop.h"
 #include "mem.h"
@@ -31,18 +32,8 @@
 /* Home Assistant is busy when it has just started, and other programs answer it too. */
 #define REPEAT_AFTER_MS  1000
 #define REPEAT_SPREAD_MS 2000
-/* When nothing more has come from below an earlier prefix for so long, all has come. */
-#define SILENCE_MS 5000
 
 enum home { HOME_UNKNOWN, HOME_ONLINE, HOME_OFFLINE };
-
-/* A device of this program, but of another root. */
-struct stranger {
-    char *topic, *payload;
-    size_t length;
-    char *bridge; /* the object id of its bridge's device */
-    bool is_ours; /* the bridge's device itself, with our client id */
-};
 
 struct discovery {
     struct loop *loop;
@@ -53,18 +44,15 @@ struct discovery {
     struct job_hidden hidden;
     struct ha ha;
     struct announcer *announcer;
+    struct leftovers *leftovers;
     struct shown *shown;
     const struct job **chosen; /* scratch, room for max_jobs */
     uint64_t on_the_way;       /* the sequence of the message that has not ended; 0 for none */
     enum home home;
     bool reading; /* there is no connection, or what the broker has is still coming in */
     bool stopped;
-    struct timer pump_timer, review_timer, silence_timer;
+    struct timer pump_timer, review_timer;
     int64_t reviewed_ms;
-    struct config_list prefixes; /* the configured one first, where it is on; then earlier ones */
-    bool earlier_read;           /* what stands below the earlier ones is known */
-    struct stranger *strangers;
-    size_t stranger_count;
     struct log_limit large_limit;
     struct json_object object; /* scratch */
     struct buf topic, payload; /* scratch */
@@ -72,73 +60,8 @@ struct discovery {
 
 static void pump(void *ctx);
 static void review(void *ctx);
-static void end_silence(void *ctx);
-
-/* ---- Prefixes */
-
-static void add_prefix(struct discovery *discovery, const char *prefix)
-{
-    struct config_list *list = &discovery->prefixes;
-    for (size_t i = 0; i < list->count; i++)
-        if (strcmp(list->items[i], prefix) == 0)
-            return;
-    if (list->count >= LIMIT_PREFIXES)
-        return;
-    list->items = xreallocarray(list->items, list->count + 1, sizeof *list->items);
-    list->items[list->count++] = xstrdup(prefix);
-}
-
-/* The first of the earlier ones in the list. */
-static size_t first_earlier(const struct discovery *discovery)
-{
-    return discovery->config->homeassistant.enabled ? 1 : 0;
-}
-
-static bool has_earlier(const struct discovery *discovery)
-{
-    return discovery->prefixes.count > first_earlier(discovery);
-}
-
-static void listen_to_earlier(struct discovery *discovery, bool listen)
-{
-    for (size_t i = first_earlier(discovery); i < discovery->prefixes.count; i++)
-        discovery->handler.on_listen(discovery->handler.ctx, discovery->prefixes.items[i], listen);
-}
-
-/* Forgets them, once nothing is left there. */
-static void finish_earlier(struct discovery *discovery)
-{
-    if (!has_earlier(discovery) || !discovery->earlier_read ||
-        !announcer_is_idle(discovery->announcer))
-        return;
-    while (has_earlier(discovery))
-        free(discovery->prefixes.items[--discovery->prefixes.count]);
-    discovery->handler.on_prefixes(discovery->handler.ctx);
-}
-
-const struct config_list *discovery_prefixes(struct discovery *discovery)
-{
-    return &discovery->prefixes;
-}
-
-void discovery_remember_info(struct discovery *discovery, const char *payload, size_t length)
-{
-    const struct json_member *member = NULL;
-    struct json_array array;
-    struct json_slice element;
-    if (json_object_read(&discovery->object, payload, length) == JSON_OK)
-        member = json_find(&discovery->object, "discovery");
-    if (!member || json_array_begin(&array, member->value.at, member->value.length) != JSON_OK)
-        return;
-    struct buf prefix;
-    buf_init(&prefix, UINT16_MAX);
-    while (json_array_next(&array, &element) == JSON_OK) {
-        buf_reset(&prefix);
-        if (json_decode_string(element, &prefix) && topic_is_name(prefix.data, prefix.length))
-            add_prefix(discovery, prefix.data);
-    }
-    buf_clear(&prefix);
-}
+static void on_prefixes(void *ctx);
+static void on_listen(void *ctx, const char *prefix, bool listen);
 
 /* ---- Life */
 
@@ -166,24 +89,11 @@ struct discovery *discovery_new(struct loop *loop, const struct config *config,
     discovery->reviewed_ms = loop_now(loop) - REVIEW_INTERVAL_MS;
     timer_init(&discovery->pump_timer, loop, pump, discovery);
     timer_init(&discovery->review_timer, loop, review, discovery);
-    timer_init(&discovery->silence_timer, loop, end_silence, discovery);
     buf_init(&discovery->topic, UINT16_MAX);
     buf_init(&discovery->payload, LIMIT_DISCOVERY);
-    if (config->homeassistant.enabled)
-        add_prefix(discovery, config->homeassistant.prefix);
+    discovery->leftovers = leftovers_new(loop, config, discovery->announcer,
+        &(struct leftovers_handler){discovery, on_prefixes, on_listen, pump});
     return discovery;
-}
-
-static void drop_strangers(struct discovery *discovery)
-{
-    for (size_t i = 0; i < discovery->stranger_count; i++) {
-        free(discovery->strangers[i].topic);
-        free(discovery->strangers[i].payload);
-        free(discovery->strangers[i].bridge);
-    }
-    free(discovery->strangers);
-    discovery->strangers = NULL;
-    discovery->stranger_count = 0;
 }
 
 void discovery_free(struct discovery *discovery)
@@ -192,11 +102,7 @@ void discovery_free(struct discovery *discovery)
         return;
     timer_stop(&discovery->pump_timer);
     timer_stop(&discovery->review_timer);
-    timer_stop(&discovery->silence_timer);
-    drop_strangers(discovery);
-    for (size_t i = 0; i < discovery->prefixes.count; i++)
-        free(discovery->prefixes.items[i]);
-    free(discovery->prefixes.items);
+    leftovers_free(discovery->leftovers);
     announcer_free(discovery->announcer);
     shown_free(discovery->shown);
     free((void *)discovery->chosen);
@@ -256,7 +162,7 @@ void discovery_done(struct discovery *discovery, uint64_t sequence, bool taken)
     if (sequence != discovery->on_the_way)
         return;
     end_message(discovery, taken);
-    finish_earlier(discovery);
+    leftovers_go_on(discovery->leftovers);
     pump(discovery);
 }
 
@@ -377,7 +283,7 @@ void discovery_stop(struct discovery *discovery)
     discovery->stopped = true;
     timer_stop(&discovery->pump_timer);
     timer_stop(&discovery->review_timer);
-    timer_stop(&discovery->silence_timer);
+    leftovers_stop(discovery->leftovers);
     while (announcer_settle(discovery->announcer, loop_now(discovery->loop), &announcement)) {
         if (announcement.topic)
             send(discovery, &announcement);
@@ -391,134 +297,42 @@ void discovery_link_down(struct discovery *discovery)
 {
     discovery->home = HOME_UNKNOWN;
     discovery->reading = true;
-    discovery->earlier_read = false;
+    leftovers_link_down(discovery->leftovers);
     announcer_read_begin(discovery->announcer);
     timer_stop(&discovery->pump_timer);
-    timer_stop(&discovery->silence_timer);
-    drop_strangers(discovery);
-}
-
-/* Which of the prefixes the topic is below, and the object id in `object_id`; false where it is no
- * discovery topic of theirs. */
-static bool parse_topic(const struct discovery *discovery, const struct mqtt_message *message,
-    size_t *prefix, struct buf *object_id)
-{
-    static const char device[] = "/device/", config[] = "/config";
-    for (size_t i = 0; i < discovery->prefixes.count; i++) {
-        size_t head = strlen(discovery->prefixes.items[i]);
-        size_t fixed = head + strlen(device) + strlen(config);
-        if (message->topic_length <= fixed ||
-            memcmp(message->topic, discovery->prefixes.items[i], head) != 0 ||
-            memcmp(message->topic + head, device, strlen(device)) != 0 ||
-            memcmp(message->topic + message->topic_length - strlen(config), config,
-                strlen(config)) != 0)
-            continue;
-        buf_append(
-            object_id, message->topic + head + strlen(device), message->topic_length - fixed);
-        *prefix = i;
-        return true;
-    }
-    return false;
-}
-
-/* A bridge of this program with another root, or a job of one: it is ours only if the bridge's
- * device says so, which may be yet to come. */
-static void note_stranger(struct discovery *discovery, const char *object_id,
-    const struct hafound *found, const struct mqtt_message *message)
-{
-    bool is_bridge = found->via_device[0] == '\0';
-    struct stranger stranger = {
-        .topic = xmemdup0(message->topic, message->topic_length),
-        .payload = xmemdup0(message->payload, message->payload_length),
-        .length = message->payload_length,
-        .bridge = xstrdup(is_bridge ? object_id : found->via_device),
-        .is_ours = is_bridge && strcmp(found->serial, discovery->config->mqtt.client_id) == 0,
-    };
-    discovery->strangers = xreallocarray(
-        discovery->strangers, discovery->stranger_count + 1, sizeof *discovery->strangers);
-    discovery->strangers[discovery->stranger_count++] = stranger;
-}
-
-static bool is_of_ours(const struct discovery *discovery, const struct stranger *stranger)
-{
-    for (size_t i = 0; i < discovery->stranger_count; i++)
-        if (discovery->strangers[i].is_ours &&
-            strcmp(discovery->strangers[i].bridge, stranger->bridge) == 0)
-            return true;
-    return false;
-}
-
-/* What this bridge announced under another root goes; what others did stays. */
-static void judge_strangers(struct discovery *discovery)
-{
-    for (size_t i = 0; i < discovery->stranger_count; i++) {
-        const struct stranger *stranger = &discovery->strangers[i];
-        if (!is_of_ours(discovery, stranger))
-            continue;
-        log_info("%s is left from another mqtt.topic: it is cleared", stranger->topic);
-        bool is_bridge = stranger->is_ours;
-        announcer_found(discovery->announcer, stranger->topic,
-            is_bridge ? ANNOUNCER_BRIDGE : ANNOUNCER_JOB, stranger->payload, stranger->length,
-            loop_now(discovery->loop));
-        announcer_hide(discovery->announcer, stranger->topic);
-    }
-    drop_strangers(discovery);
-}
-
-static void note_own(
-    struct discovery *discovery, enum haid haid, bool earlier, const struct mqtt_message *message)
-{
-    buf_reset(&discovery->topic);
-    buf_append(&discovery->topic, message->topic, message->topic_length);
-    announcer_found(discovery->announcer, discovery->topic.data,
-        haid == HAID_BRIDGE ? ANNOUNCER_BRIDGE : ANNOUNCER_JOB, message->payload,
-        message->payload_length, loop_now(discovery->loop));
-    if (!earlier)
-        return;
-    log_info("%s is left from an earlier run: it is cleared", discovery->topic.data);
-    announcer_hide(discovery->announcer, discovery->topic.data);
-}
-
-static void receive_device(struct discovery *discovery, const char *object_id, bool earlier,
-    const struct mqtt_message *message)
-{
-    struct hafound found = {0};
-    if (!message->retained || message->payload_length == 0 ||
-        !hafound_read(&found, message->payload, message->payload_length))
-        return;
-    if (strcmp(found.origin, HA_ORIGIN) == 0) {
-        enum haid haid = haid_recognise(discovery->config->mqtt.topic, object_id);
-        if (haid != HAID_OTHER)
-            note_own(discovery, haid, earlier, message);
-        else
-            note_stranger(discovery, object_id, &found, message);
-    }
-    hafound_clear(&found);
 }
 
 void discovery_remembered_all(struct discovery *discovery)
 {
     discovery->reading = false;
     announcer_read_end(discovery->announcer);
-    judge_strangers(discovery);
-    if (has_earlier(discovery) && !discovery->stopped) {
-        listen_to_earlier(discovery, true);
-        timer_set(&discovery->silence_timer, loop_now(discovery->loop) + SILENCE_MS);
-    }
+    leftovers_remembered_all(discovery->leftovers);
     if (discovery->config->homeassistant.enabled)
         show_bridge(discovery);
     discovery_jobs_changed(discovery);
     pump(discovery);
 }
 
-static void end_silence(void *ctx)
+void discovery_remember_info(struct discovery *discovery, const char *payload, size_t length)
+{
+    leftovers_remember_info(discovery->leftovers, payload, length);
+}
+
+const struct config_list *discovery_prefixes(const struct discovery *discovery)
+{
+    return leftovers_prefixes(discovery->leftovers);
+}
+
+static void on_prefixes(void *ctx)
 {
     struct discovery *discovery = ctx;
-    listen_to_earlier(discovery, false);
-    judge_strangers(discovery);
-    discovery->earlier_read = true;
-    finish_earlier(discovery);
-    pump(discovery);
+    discovery->handler.on_prefixes(discovery->handler.ctx);
+}
+
+static void on_listen(void *ctx, const char *prefix, bool listen)
+{
+    struct discovery *discovery = ctx;
+    discovery->handler.on_listen(discovery->handler.ctx, prefix, listen);
 }
 
 /* ---- Home Assistant's start */
@@ -548,19 +362,9 @@ static void hear_home(struct discovery *discovery, const struct mqtt_message *me
 void discovery_receive(struct discovery *discovery, const struct mqtt_message *message)
 {
     const char *status = discovery->config->homeassistant.status_topic;
-    struct buf object_id;
-    size_t prefix;
     if (message->topic_length == strlen(status) &&
-        memcmp(message->topic, status, message->topic_length) == 0) {
+        memcmp(message->topic, status, message->topic_length) == 0)
         hear_home(discovery, message);
-        return;
-    }
-    buf_init(&object_id, UINT16_MAX);
-    if (parse_topic(discovery, message, &prefix, &object_id)) {
-        bool earlier = prefix >= first_earlier(discovery);
-        receive_device(discovery, object_id.data, earlier, message);
-        if (earlier && timer_is_set(&discovery->silence_timer))
-            timer_set(&discovery->silence_timer, loop_now(discovery->loop) + SILENCE_MS);
-    }
-    buf_clear(&object_id);
+    else
+        leftovers_receive(discovery->leftovers, message);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "limit.h"
 #include "mem.h"
 
 #define uthash_fatal(message) abort()
@@ -37,6 +38,7 @@ struct device {
 
 struct announcer {
     struct device *table;
+    size_t bytes; /* of all topics and texts */
     struct device *on_the_way;
     bool stood_before; /* something stood on its topic before */
     bool lost_before;
@@ -73,12 +75,14 @@ static struct device *find_or_add(
     device->kind = kind;
     device->not_before_ms = INT64_MIN;
     HASH_ADD_KEYPTR(hh, announcer->table, device->topic, size - 1, device);
+    announcer->bytes += size;
     return device;
 }
 
 static void drop(struct announcer *announcer, struct device *device)
 {
     HASH_DEL(announcer->table, device);
+    announcer->bytes -= strlen(device->topic) + 1 + device->length;
     free(device->name);
     free(device->text);
     free(device->farewell);
@@ -101,10 +105,13 @@ static struct device *next_of(struct device *device)
     return device->hh.next;
 }
 
-static void set_text(struct device *device, const char *payload, size_t length)
+static void set_text(
+    struct announcer *announcer, struct device *device, const char *payload, size_t length)
 {
+    announcer->bytes += length;
+    announcer->bytes -= device->length;
     free(device->text);
-    device->text = xmemdup0(payload, length);
+    device->text = payload ? xmemdup0(payload, length) : NULL;
     device->length = length;
 }
 
@@ -147,7 +154,7 @@ void announcer_show(struct announcer *announcer, const struct announcer_device *
         set_farewell(device, wanted->farewell, wanted->farewell_length);
     if (has_text(device, payload, length))
         return;
-    set_text(device, payload, length);
+    set_text(announcer, device, payload, length);
     device->current = false;
 }
 
@@ -217,27 +224,49 @@ void announcer_read_begin(struct announcer *announcer)
         device->confirmed = false;
 }
 
+static bool has_bytes(const struct announcer *announcer, size_t more, size_t less)
+{
+    return announcer->bytes - less + more <= LIMIT_DEVICES_BYTES;
+}
+
+bool announcer_has_room(const struct announcer *announcer)
+{
+    return HASH_COUNT(announcer->table) <= LIMIT_DEVICES / 2 &&
+           announcer->bytes <= LIMIT_DEVICES_BYTES / 2;
+}
+
+/* What is to go needs its payload for no more than to make it go twice. */
+static void take_found_text(
+    struct announcer *announcer, struct device *device, const char *payload, size_t length)
+{
+    device->current = has_text(device, payload, length);
+    if (device->current || device->wanted)
+        return;
+    device->current = has_bytes(announcer, length, device->length);
+    set_text(announcer, device, device->current ? payload : NULL, device->current ? length : 0);
+}
+
 /* Home Assistant may just be reading the same: what is there now counts as sent now. */
-void announcer_found(struct announcer *announcer, const char *topic, enum announcer_kind kind,
+bool announcer_found(struct announcer *announcer, const char *topic, enum announcer_kind kind,
     const char *payload, size_t length, int64_t now_ms)
 {
     struct device *device = find(announcer, topic);
     bool is_new = !device;
+    if (is_new && (HASH_COUNT(announcer->table) >= LIMIT_DEVICES ||
+                      !has_bytes(announcer, strlen(topic) + 1 + length, 0)))
+        return false;
     if (is_new)
         device = find_or_add(announcer, topic, kind);
     device->undecided = device->undecided || is_new;
     device->confirmed = true;
     if (device == announcer->on_the_way)
-        return;
+        return true;
     if (device->not_before_ms < now_ms + ANNOUNCER_SPACING_MS)
         device->not_before_ms = now_ms + ANNOUNCER_SPACING_MS;
     device->stands = true;
     device->lost = false;
-    device->current = has_text(device, payload, length);
-    if (!device->current && !device->wanted) {
-        set_text(device, payload, length);
-        device->current = true;
-    }
+    take_found_text(announcer, device, payload, length);
+    return true;
 }
 
 /* What is to go is cleared though the broker has lost it: Home Assistant has not. */
@@ -401,7 +430,7 @@ void announcer_done(struct announcer *announcer, int64_t now_ms, enum announcer_
     free(device->job_id);
     device->job_id = NULL;
     device->unseen = false;
-    if (!device->wanted && end != ANNOUNCER_SEEN)
+    if (!device->wanted && device->text && end != ANNOUNCER_SEEN)
         remember_unseen(announcer, device);
 }
 

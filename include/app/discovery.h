@@ -9,13 +9,8 @@
 
 /*
  * Devices in Home Assistant: the bridge's, and those of the jobs that there is room for
- * (homeassistant.max_jobs). Decides what is announced, and clears what an earlier run with other
- * settings has left behind. Owner thread only.
- *
- * How it knows what is left behind: bridge/info names the prefixes below which discovery of this
- * root may stand, so nothing is read where it was never on; and the bridge's device carries the
- * client id, so that what stood under another root is known to be its own, and not another
- * bridge's: no two clients of a broker have the same id.
+ * (homeassistant.max_jobs). Decides what is announced; leftovers has what earlier runs have left
+ * behind. Owner thread only.
  */
 struct discovery;
 struct loop;
@@ -57,7 +52,7 @@ void discovery_again(struct discovery *discovery);
 
 /* The prefixes below which discovery of this bridge may stand: for bridge/info. Borrowed until the
  * next call. */
-const struct config_list *discovery_prefixes(struct discovery *discovery);
+const struct config_list *discovery_prefixes(const struct discovery *discovery);
 
 /* ---- The jobs' side */
 

@@ -29,8 +29,13 @@
 #define LIMIT_QUARANTINE                                                                           \
     16 /* Response Topics for which the broker ended the connection; beyond that none is served */
 #define LIMIT_DISCOVERY                                                                            \
-    (256 * 1024)            /* bytes of a device's payload; the longest names need a fifth */
-#define LIMIT_PREFIXES    8 /* discovery prefixes of earlier runs that are still to be cleared */
+    (256 * 1024)              /* bytes of a device's payload; the longest names need a fifth */
+#define LIMIT_PREFIXES      8 /* discovery prefixes of earlier runs that are still to be cleared */
+#define LIMIT_EARLIER_ROOTS 8 /* mqtt.topic of earlier runs whose devices are still to go */
+#define LIMIT_OBJECT_ID     1024 /* bytes of a device's object id; the longest root needs 777 */
+#define LIMIT_DEVICES       8192 /* devices found at the broker; earlier runs left 1000 at most */
+#define LIMIT_DEVICES_BYTES                                                                        \
+    (64u * 1024 * 1024) /* bytes of their topics and payloads, of a few KiB each */
 #define LIMIT_INBOX_BYTES (64u * 1024 * 1024) /* bytes of messages received and not yet handled */
 #define LIMIT_OUTBOX_BYTES                                                                         \
     (256u * 1024 * 1024) /* bytes waiting for the broker; then the stream is paused */

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "error.h"
+
 /*
  * Which discovery message is to be sent next, and when: compares what should stand on each
  * discovery topic with what does. Pure: time (monotonic milliseconds) is an argument.
@@ -66,11 +68,14 @@ bool announcer_has(const struct announcer *announcer, const char *topic);
 
 /* The broker is asked for what it has: begin, each payload that was found, end. Between two runs a
  * broker may have lost it all, or gone back to an older copy: what was not found does not stand
- * there. What was found and is not shown is left alone until it is hidden or reviewed. */
+ * there. What was found and is not shown is left alone until it is hidden or reviewed. False: there
+ * is no room for one more (LIMIT_DEVICES, LIMIT_DEVICES_BYTES), and nothing was noted. */
 void announcer_read_begin(struct announcer *announcer);
-void announcer_found(struct announcer *announcer, const char *topic, enum announcer_kind kind,
-    const char *payload, size_t length, int64_t now_ms);
+bool announcer_found(struct announcer *announcer, const char *topic, enum announcer_kind kind,
+    const char *payload, size_t length, int64_t now_ms) NODISCARD;
 void announcer_read_end(struct announcer *announcer);
+/* Half of the room for what is found is free: it is worth looking for what had none. */
+bool announcer_has_room(const struct announcer *announcer);
 
 /* Home Assistant has started: from at_ms on everything is sent once more. Removals that it may not
  * have seen are made again: shown first, then cleared. */

@@ -1,6 +1,7 @@
 """Discovery under other settings: what those before left is cleared, and nothing of anyone else."""
 
 import json
+import pathlib
 import re
 
 from harness import ha_devices
@@ -9,6 +10,7 @@ from harness.ha_devices import retained, wait_cleared, wait_set, wait_shown
 from harness.topics import of_bridge, of_job
 from harness.waiting import wait_until
 from harness.world import job
+from paho.mqtt import publish
 
 ON = {"homeassistant.enabled": True}
 JOBS = [job("one"), job("two", "completed"), job("a.b", "failed")]
@@ -91,6 +93,31 @@ def test_other_settings_clear_what_those_before_left(world, spaced):
     wait_until(lambda: "discovery" not in world.retained()["lab/a/bridge/info"].json,
                "nothing to be left")
     wait_set(world, *kept)
+
+
+def peak_mib(pid):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def test_devices_of_others_cost_nothing(world):
+    """Whoever may write discovery topics can fill them: nothing is kept of what is not the bridge's
+    own. What the broker sends may wait in the inbox for its turn, up to 64 MiB."""
+    lean = {"ASAN_OPTIONS": "quarantine_size_mb=1"}
+    world.start(JOBS, ON, lean)
+    wait_set(world, *DEVICES)
+    before = peak_mib(world.bridge.pid)
+    world.bridge.stop()
+    world.recorder.close()
+    payload = json.dumps({**STRANGERS["other_job_one"], "filler": "x" * 240 * 1024})
+    publish.multiple([{"topic": ha_devices.topic_of(f"other_job_{number}"), "payload": payload,
+                       "qos": 1, "retain": True} for number in range(800)],
+                     hostname="127.0.0.1", port=world.broker.port)
+    world.record(filters=("aiva/#", ha_devices.topic_of("aiva_job_late")))
+    world.start(config=ON, env=lean)
+    world.simulator.set_job("late", status="queued")
+    wait_shown(world, "aiva_job_late")
+    assert peak_mib(world.bridge.pid) < before + 100
 
 
 def test_two_bridges_side_by_side(world, tmp_path, spaced):

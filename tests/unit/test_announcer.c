@@ -9,6 +9,8 @@
 #include <cmocka.h>
 
 #include "announcer.h"
+#include "limit.h"
+#include "mem.h"
 
 struct fixture {
     struct announcer *announcer;
@@ -49,7 +51,7 @@ static void show(struct fixture *f, const char *topic, const char *payload)
 static void found(struct fixture *f, const char *topic, const char *payload)
 {
     enum announcer_kind kind = strncmp(topic, "bridge", 6) == 0 ? ANNOUNCER_BRIDGE : ANNOUNCER_JOB;
-    announcer_found(f->announcer, topic, kind, payload, strlen(payload), f->now_ms);
+    assert_true(announcer_found(f->announcer, topic, kind, payload, strlen(payload), f->now_ms));
 }
 
 /* The next message is this one; it stays on the way. */
@@ -424,6 +426,53 @@ static void test_announcer_says_farewell_again_where_it_was_refused(void **state
     assert_sent(f, "a", "");
 }
 
+static bool find_one(struct fixture *f, int number, const char *payload, size_t length)
+{
+    char topic[32];
+    snprintf(topic, sizeof topic, "d%d", number);
+    return announcer_found(f->announcer, topic, ANNOUNCER_JOB, payload, length, f->now_ms);
+}
+
+static void test_announcer_has_room_for_so_many_that_are_found(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 0; i < LIMIT_DEVICES; i++) {
+        assert_int_equal(announcer_has_room(f->announcer), i <= LIMIT_DEVICES / 2);
+        assert_true(find_one(f, i, "1", 1));
+    }
+    assert_false(find_one(f, LIMIT_DEVICES, "1", 1));
+    assert_true(find_one(f, 7, "2", 1));
+    /* What is to be shown always has room. */
+    show(f, "a", "1");
+    assert_sent(f, "a", "1");
+}
+
+static void test_announcer_has_room_for_so_many_bytes(void **state)
+{
+    struct fixture *f = *state;
+    char *payload = xmalloc(LIMIT_DISCOVERY);
+    int count = 0;
+    memset(payload, 'x', LIMIT_DISCOVERY);
+    while (find_one(f, count, payload, LIMIT_DISCOVERY))
+        count++;
+    assert_in_range(
+        count, LIMIT_DEVICES_BYTES / LIMIT_DISCOVERY - 1, LIMIT_DEVICES_BYTES / LIMIT_DISCOVERY);
+    /* Small ones that somebody makes large later: they are known, and their payloads are not. */
+    while (find_one(f, ++count, "1", 1))
+        continue;
+    assert_true(find_one(f, count - 1, payload, LIMIT_DISCOVERY));
+    f->seen = false;
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    announcer_hide(f->announcer, "d0");
+    assert_sent(f, "d0", "");
+    announcer_repeat(f->announcer, f->now_ms);
+    f->now_ms += ANNOUNCER_SPACING_MS;
+    payload[LIMIT_DISCOVERY - 1] = '\0';
+    assert_true(announcer_next(f->announcer, f->now_ms, &f->sent, &f->wake_ms));
+    assert_int_equal(f->sent.length, LIMIT_DISCOVERY);
+    free(payload);
+}
+
 /* ---- Home Assistant comes and goes */
 
 static void test_announcer_repeats_everything_from_the_given_time_on(void **state)
@@ -692,6 +741,8 @@ int main(void)
         TEST(a_review_hides_what_it_does_not_keep),
         TEST(found_as_wanted_is_not_sent),
         TEST(sends_again_what_the_broker_has_lost),
+        TEST(has_room_for_so_many_that_are_found),
+        TEST(has_room_for_so_many_bytes),
         TEST(what_was_to_go_and_was_lost_is_announced_where_it_comes_back),
         TEST(what_was_given_up_does_not_stand_there),
         TEST(mends_what_the_broker_has_of_before),
