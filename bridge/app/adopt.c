@@ -9,16 +9,6 @@
 #define LOG_TAG "jobs"
 #include "log.h"
 
-static bool is_of_level(const char *id, const char *level, size_t length)
-{
-    struct buf spelled;
-    buf_init(&spelled, 3 * LIMIT_JOB_ID);
-    topic_append_level(&spelled, id, strlen(id));
-    bool same = spelled.length == length && memcmp(spelled.data, level, length) == 0;
-    buf_clear(&spelled);
-    return same;
-}
-
 static int64_t observed_at(const struct json_object *object)
 {
     int64_t observed = clock_unix_ms();
@@ -41,7 +31,7 @@ void tracker_adopt(struct tracker *tracker, const char *level, size_t level_leng
     const char *payload, size_t length)
 {
     if (job_update_read(&tracker->update, payload, length) != JOB_UPDATE_OK ||
-        !is_of_level(tracker->update.id, level, level_length)) {
+        !topic_is_level_of(tracker->update.id, strlen(tracker->update.id), level, level_length)) {
         log_warn_limited(&tracker->foreign_limit, loop_now(tracker->loop),
             "%s/jobs/%.*s/state held something that is no job's state: it is cleared",
             tracker->root, (int)level_length, level);
@@ -69,8 +59,9 @@ void tracker_adopt(struct tracker *tracker, const char *level, size_t level_leng
 void tracker_check_level(struct tracker *tracker, const char *level, size_t level_length,
     const char *payload, size_t length)
 {
-    bool is_job = job_update_read(&tracker->update, payload, length) == JOB_UPDATE_OK &&
-                  is_of_level(tracker->update.id, level, level_length);
+    bool is_job =
+        job_update_read(&tracker->update, payload, length) == JOB_UPDATE_OK &&
+        topic_is_level_of(tracker->update.id, strlen(tracker->update.id), level, level_length);
     const struct job *job = is_job ? jobs_find(tracker->jobs, tracker->update.id) : NULL;
     if (job && !job->cleared)
         return;

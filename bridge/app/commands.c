@@ -82,6 +82,7 @@ struct commands {
     struct bucket bucket;
     struct command_queue queue;
     size_t under_way; /* how many stand in the queue */
+    size_t bytes;     /* the memory that they hold */
     size_t calls;     /* HTTP requests under way */
     bool stopped;     /* what comes now would outlive the connection: it is refused */
     struct log_limit response_limit;
@@ -149,12 +150,19 @@ static void answer(struct command *command, const struct verdict *verdict)
     free_command(command);
 }
 
+/* The memory that it holds while it is under way. */
+static size_t command_bytes(const struct command *command)
+{
+    return sizeof *command + request_bytes(&command->request);
+}
+
 /* Answers a command that was taken on, and forgets it. */
 static void finish(struct command *command, const struct verdict *verdict)
 {
     struct commands *commands = command->owner;
     TAILQ_REMOVE(&commands->queue, command, link);
     commands->under_way--;
+    commands->bytes -= command_bytes(command);
     answer(command, verdict);
 }
 
@@ -450,9 +458,8 @@ static const char *find_objection(struct command *command, bool retained, const 
         *detail = "commands must not be retained: publish without the retain flag";
         return "retained";
     }
-    if (!command->verb || request->broken_level) {
-        *detail = request->broken_level ? "the job's topic level holds a broken percent-encoding"
-                                        : "there is no such command";
+    if (!command->verb || request->bad_level) {
+        *detail = request->bad_level ? request->bad_level : "there is no such command";
         return "bad_topic";
     }
     if (request->id_class != TOPIC_ID_URL_SAFE) {
@@ -470,6 +477,15 @@ static const char *find_objection(struct command *command, bool retained, const 
     if (is_under_way(command)) {
         *detail = "the same command is under way";
         return "in_progress";
+    }
+    if (request->id_too_long) {
+        *detail = "its id is longer than " LIMIT_TEXT(LIMIT_COMMAND_ID) " bytes";
+        return "rate_limited";
+    }
+    if (commands->bytes + command_bytes(command) > LIMIT_COMMANDS_BYTES) {
+        *detail = "the commands under way have longer ids, Response Topics and Correlation Data "
+                  "than all of them together may";
+        return "rate_limited";
     }
     if (!bucket_take(&commands->bucket, loop_now(commands->loop))) {
         *detail = "more commands than commands.rate_per_s and commands.burst allow";
@@ -522,6 +538,7 @@ void commands_receive(
     }
     TAILQ_INSERT_TAIL(&commands->queue, command, link);
     commands->under_way++;
+    commands->bytes += command_bytes(command);
     timer_set(&command->timer, command->deadline_ms);
     pump(commands);
 }

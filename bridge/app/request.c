@@ -21,18 +21,19 @@
 /* ---- Taking it in */
 
 /* The payload's `id`, if it is a JSON object that has one. */
-static char *copy_id(const struct mqtt_message *message)
+static void take_id(struct request *request, const struct mqtt_message *message)
 {
-    char *copy = NULL;
     struct json_object body = {0};
     if (message->payload_length <= LIMIT_COMMAND &&
         json_object_read(&body, message->payload, message->payload_length) == JSON_OK) {
         const struct json_member *id = json_find(&body, "id");
-        if (id && (json_is_string(id->value) || json_is_number(id->value)))
-            copy = xmemdup0(id->value.at, id->value.length);
+        size_t quotes = id && json_is_string(id->value) ? 2 : 0;
+        request->id_too_long = id && id->value.length > LIMIT_COMMAND_ID + quotes &&
+                               (quotes > 0 || json_is_number(id->value));
+        if (id && !request->id_too_long && (quotes > 0 || json_is_number(id->value)))
+            request->id = xmemdup0(id->value.at, id->value.length);
     }
     json_object_clear(&body);
-    return copy;
 }
 
 static void take_response_topic(
@@ -58,13 +59,19 @@ static void take_response_topic(
     }
 }
 
-static void take_job_id(struct request *request)
+/* Access rules for one job's topics name one spelling: no other may reach that job. */
+static void take_job_id(struct request *request, const struct topic_parts *topic)
 {
     struct buf id;
     buf_init(&id, UINT16_MAX);
     request->id_class = TOPIC_ID_REFUSED;
-    request->broken_level = !topic_decode_level(&id, request->level, strlen(request->level));
-    if (!request->broken_level)
+    if (!topic_decode_level(&id, topic->level, topic->level_length))
+        request->bad_level = "the job's topic level holds a broken percent-encoding";
+    else if (!topic_is_level_of(
+                 id.length > 0 ? id.data : "", id.length, topic->level, topic->level_length))
+        request->bad_level = "the job's topic level is not spelled as in the job's own topics: "
+                             "only what has to be is percent-encoded, in upper case";
+    else
         request->id_class = topic_classify_id(id.length > 0 ? id.data : "", id.length);
     if (request->id_class != TOPIC_ID_REFUSED)
         request->job_id = xmemdup0(id.data, id.length);
@@ -76,11 +83,11 @@ void request_init(struct request *request, const struct config *config,
 {
     *request = (struct request){.id_class = TOPIC_ID_URL_SAFE};
     request->command = xmemdup0(topic->command, topic->command_length);
-    request->id = copy_id(message);
+    take_id(request, message);
     take_response_topic(request, config, message);
     if (topic->kind == TOPIC_JOB_COMMAND) {
         request->level = xmemdup0(topic->level, topic->level_length);
-        take_job_id(request);
+        take_job_id(request, topic);
     }
 }
 
@@ -92,6 +99,17 @@ void request_refuse_response(struct request *request)
     request->correlation = NULL;
     request->correlation_length = 0;
     request->refused_response = true;
+}
+
+static size_t size_of(const char *text)
+{
+    return text ? strlen(text) + 1 : 0;
+}
+
+size_t request_bytes(const struct request *request)
+{
+    return size_of(request->command) + size_of(request->level) + size_of(request->job_id) +
+           size_of(request->id) + size_of(request->response_topic) + request->correlation_length;
 }
 
 void request_clear(struct request *request)

@@ -19,9 +19,6 @@
 /* U+FFFD */
 #define REPLACEMENT_CHARACTER "\xef\xbf\xbd"
 
-#define TEXT_OF(number)  TEXT_OF_(number)
-#define TEXT_OF_(number) #number
-
 static const char *result_text(enum json_result result)
 {
     static const char *const texts[] = {
@@ -32,8 +29,8 @@ static const char *result_text(enum json_result result)
         [JSON_WRONG_TYPE] = "not of the expected JSON type",
         [JSON_NUL] = "holding \\u0000",
         [JSON_SURROGATE] = "holding half of a surrogate pair",
-        [JSON_TOO_DEEP] = "nested more than " TEXT_OF(LIMIT_JSON_DEPTH) " levels deep",
-        [JSON_TOO_MANY] = "an object of more than " TEXT_OF(LIMIT_JSON_MEMBERS) " members",
+        [JSON_TOO_DEEP] = "nested more than " LIMIT_TEXT(LIMIT_JSON_DEPTH) " levels deep",
+        [JSON_TOO_MANY] = "an object of more than " LIMIT_TEXT(LIMIT_JSON_MEMBERS) " members",
     };
     return texts[result];
 }

@@ -87,6 +87,17 @@ bool topic_decode_level(struct buf *out, const char *level, size_t length)
     return !out->failed;
 }
 
+bool topic_is_level_of(const char *id, size_t id_length, const char *level, size_t length)
+{
+    struct buf spelled;
+    buf_init(&spelled, UINT16_MAX);
+    topic_append_level(&spelled, id, id_length);
+    bool same = !spelled.failed && spelled.length == length &&
+                (length == 0 || memcmp(spelled.data, level, length) == 0);
+    buf_clear(&spelled);
+    return same;
+}
+
 void topic_append_job(struct buf *out, const char *root, const char *id, const char *leaf)
 {
     buf_append_text(out, root);

@@ -22,7 +22,8 @@ struct request {
     char *correlation;    /* NULL where there is none */
     size_t correlation_length;
     enum topic_id id_class; /* of job_id; TOPIC_ID_URL_SAFE for the bridge's own commands */
-    bool broken_level;      /* its percent-encoding makes no sense */
+    const char *bad_level;  /* a literal: why the level names no job; NULL where it does */
+    bool id_too_long;       /* the request had one of more than LIMIT_COMMAND_ID, not kept */
     bool refused_response;  /* there was a Response Topic, which must not be used */
 };
 
@@ -31,6 +32,8 @@ void request_init(struct request *request, const struct config *config,
     const struct topic_parts *topic, const struct mqtt_message *message);
 /* The answer goes to the result topic alone. */
 void request_refuse_response(struct request *request);
+/* The memory that it keeps, in bytes. */
+size_t request_bytes(const struct request *request);
 void request_clear(struct request *request);
 
 /* How it ended. Texts may be NULL or "". */

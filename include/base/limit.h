@@ -3,6 +3,10 @@
 
 /* Every cap on what the outside can make the bridge hold, each with its reason. */
 
+/* A limit that is a plain number, as a literal for messages. */
+#define LIMIT_TEXT(limit)  LIMIT_TEXT_(limit)
+#define LIMIT_TEXT_(limit) #limit
+
 #define LIMIT_JOB_ID         128 /* bytes; the contract's */
 #define LIMIT_STATUS         64 /* bytes; a state is a word, and each unknown one is counted by name */
 #define LIMIT_UNKNOWN_STATES 32 /* states counted by name beyond the six that are documented */
@@ -15,11 +19,15 @@
 #define LIMIT_JOB_RECORD   (2 * LIMIT_EVENT) /* bytes of one job's merged members */
 #define LIMIT_JOBS_BYTES                                                                           \
     (512u * 1024 * 1024) /* bytes of all jobs' records: a million jobs; then no new ones */
-#define LIMIT_LIST_BODY    (256u * 1024 * 1024) /* bytes of GET /jobs: a million jobs */
-#define LIMIT_STATUS_BODY  (2 * LIMIT_EVENT)    /* bytes of any other answer's body */
-#define LIMIT_HEADERS      (64 * 1024)          /* bytes of an answer's header section */
-#define LIMIT_COMMAND      LIMIT_EVENT /* bytes of a command's payload that are looked into */
-#define LIMIT_REFUSED_BODY 4096        /* bytes of a refused stream's answer, for its reason */
+#define LIMIT_LIST_BODY   (256u * 1024 * 1024) /* bytes of GET /jobs: a million jobs */
+#define LIMIT_STATUS_BODY (2 * LIMIT_EVENT)    /* bytes of any other answer's body */
+#define LIMIT_HEADERS     (64 * 1024)          /* bytes of an answer's header section */
+#define LIMIT_COMMAND     LIMIT_EVENT /* bytes of a command's payload that are looked into */
+#define LIMIT_COMMAND_ID  65536       /* bytes of a command's id; the contract's */
+#define LIMIT_COMMANDS_BYTES                                                                       \
+    (16u * 1024 *                                                                                  \
+        1024) /* bytes that the commands under way keep of their requests; the contract's */
+#define LIMIT_REFUSED_BODY 4096 /* bytes of a refused stream's answer, for its reason */
 #define LIMIT_MQTT_PACKET                                                                          \
     (8u * 1024 * 1024) /* bytes of one packet from the broker: the largest state and its topic */
 #define LIMIT_MQTT_RECEIVE 1000  /* messages the broker may send ahead of acknowledgements */

@@ -25,6 +25,11 @@ void topic_append_level(struct buf *out, const char *id, size_t length);
  * then is to be dropped. */
 bool topic_decode_level(struct buf *out, const char *level, size_t length);
 
+/* True where `level` is how the bridge itself spells the id: the one spelling under which it
+ * answers.
+ */
+bool topic_is_level_of(const char *id, size_t id_length, const char *level, size_t length);
+
 /* Appends "<root>/jobs/<level of id>/<leaf>". */
 void topic_append_job(struct buf *out, const char *root, const char *id, const char *leaf);
 

@@ -49,7 +49,7 @@ static void check_job(const struct request *request)
         return;
     }
     assert((request->job_id == NULL) == (request->id_class == TOPIC_ID_REFUSED));
-    assert(!request->broken_level || !request->job_id);
+    assert(!request->bad_level || !request->job_id);
     if (request->id_class != TOPIC_ID_URL_SAFE)
         return;
     assert(strlen(request->job_id) <= LIMIT_JOB_ID && strpbrk(request->job_id, "/?#%\\") == NULL);

@@ -83,6 +83,34 @@ static void test_topic_refuses_broken_escapes(void **state)
     }
 }
 
+static void test_topic_knows_one_spelling_of_each_id(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *id, *level;
+        bool same;
+    } cases[] = {
+        {"job_1", "job_1", true},
+        {"job_1", "%6Aob_1", false},
+        {"job_1", "%6a%6f%62_1", false},
+        {"a/b", "a%2Fb", true},
+        {"a/b", "a%2fb", false},
+        {"$x", "%24x", true},
+        {"a$x", "a%24x", false},
+        {"é", "é", true},
+        {"é", "%C3%A9", false},
+        {"%", "%25", true},
+        {"", "", true},
+        {"a", "", false},
+        {"\xff", "%FF", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (topic_is_level_of(cases[i].id, strlen(cases[i].id), cases[i].level,
+                strlen(cases[i].level)) != cases[i].same)
+            fail_msg("%s %s", cases[i].id, cases[i].level);
+    assert_true(topic_is_level_of("a\0b", 3, "a%00b", 5));
+}
+
 static void test_topic_recognises_what_comes_in(void **state)
 {
     (void)state;
@@ -218,6 +246,7 @@ int main(void)
         cmocka_unit_test(test_topic_level_and_id_are_each_others_inverse),
         cmocka_unit_test(test_topic_refuses_ids_of_more_than_128_bytes),
         cmocka_unit_test(test_topic_refuses_broken_escapes),
+        cmocka_unit_test(test_topic_knows_one_spelling_of_each_id),
         cmocka_unit_test(test_topic_recognises_what_comes_in),
         cmocka_unit_test(test_topic_lets_nobody_publish_with_the_bridges_rights),
         cmocka_unit_test(test_topic_keeps_answers_from_home_assistant),
