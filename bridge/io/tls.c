@@ -1,9 +1,68 @@
-/* How strict TLS is, for libcurl (mqttconnect.c says the same to paho), and what its failures mean.
- */
+/* How strict TLS is, for libcurl (mqttconnect.c and paho/checkhost.c say the same to paho), and
+ * what its failures mean. */
 #include "tls.h"
 
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
+
+/* A certificate without one is compared by its common name, by libcurl. */
+static bool has_alternative_name(X509 *certificate)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    bool found = false;
+
+    for (int i = 0; i < sk_GENERAL_NAME_num(names) && !found; i++) {
+        int type = sk_GENERAL_NAME_value(names, i)->type;
+
+        found = type == GEN_DNS || type == GEN_IPADD;
+    }
+    GENERAL_NAMES_free(names);
+    return found;
+}
+
+/* The name that was asked for; NULL where that is an address, which is never sent. libcurl compares
+ * an address with the certificate's addresses alone. */
+static const char *wanted_name(X509_STORE_CTX *store)
+{
+    const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+
+    return ssl != NULL ? SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) : NULL;
+}
+
+/* OpenSSL's verdict on one certificate of the chain, the server's own last, once all else about it
+ * is found good. What libcurl would be too kind to is refused here. */
+static int on_verified(int good, X509_STORE_CTX *store)
+{
+    X509 *certificate = X509_STORE_CTX_get_current_cert(store);
+    const char *name;
+
+    if (!good || X509_STORE_CTX_get_error_depth(store) > 0)
+        return good;
+    if (!has_alternative_name(certificate)) {
+        X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+        return 0;
+    }
+    name = wanted_name(store);
+    if (name != NULL &&
+        X509_check_host(certificate, name, 0,
+            X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS,
+            NULL) != 1) {
+        X509_STORE_CTX_set_error(store, X509_V_ERR_HOSTNAME_MISMATCH);
+        return 0;
+    }
+    return 1;
+}
+
+/* For the connection to a proxy as well as for the one through it. */
+static CURLcode on_context(CURL *easy, void *context, void *none)
+{
+    (void)easy;
+    (void)none;
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, on_verified);
+    return CURLE_OK;
+}
 
 bool tls_apply(CURL *easy, const char *ca_file)
 {
@@ -12,7 +71,8 @@ bool tls_apply(CURL *easy, const char *ca_file)
                 curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK &&
                 curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK &&
                 /* The level that OpenSSL was built or configured with may be lower. */
-                curl_easy_setopt(easy, CURLOPT_SSL_CIPHER_LIST, TLS_CIPHERS) == CURLE_OK;
+                curl_easy_setopt(easy, CURLOPT_SSL_CIPHER_LIST, TLS_CIPHERS) == CURLE_OK &&
+                curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_context) == CURLE_OK;
 
     /* A CA file of one's own replaces the system's authorities, its directory included. */
     if (done && own_ca)
@@ -26,6 +86,8 @@ static const struct {
     const char *words, *meaning;
 } meanings[] = {
     {"subject name", "the certificate is for another host"},
+    {"ostname mismatch", "the certificate is for another host"},
+    {"application verification", "the certificate names no host or address as subjectAltName"},
     {"local issuer", "the authority that issued it is not among the trusted ones"},
     {"too weak", "below security level 2"},
     {"protocol version", "the server has no TLS 1.2 or later"},

@@ -8,9 +8,10 @@
 #include "error.h"
 
 /*
- * How strict TLS is, in one place for both sides: chain and host name are verified, TLS 1.2 is the
- * oldest version, and nothing weaker than security level 2 (112 bits: no RSA key below 2048 bits,
- * no SHA-1 in a certificate's signature) is taken. There is no setting that loosens it.
+ * How strict TLS is, in one place for both sides: chain and host name are verified, the name by the
+ * certificate's subjectAltName alone and without partial wildcards, TLS 1.2 is the oldest version,
+ * and nothing weaker than security level 2 (112 bits: no RSA key below 2048 bits, no SHA-1 in a
+ * certificate's signature) is taken. There is no setting that loosens it.
  */
 
 /* In OpenSSL's words; it also sets the level for keys and signatures of certificates. */

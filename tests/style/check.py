@@ -18,7 +18,7 @@ LONGEST_FUNCTION = 60
 FENCED_HEADERS = {
     r"curl/.*|curl\.h": "io",
     r"MQTTAsync\.h|MQTTClient\.h|MQTTProperties\.h|MQTTReasonCodes\.h": "io",
-    r"microhttpd\.h|systemd/.*": "io",
+    r"microhttpd\.h|openssl/.*|systemd/.*": "io",
     r"cjson/.*|cJSON\.h": "core",
 }
 

@@ -54,17 +54,18 @@ def _openssl(*arguments):
 class TlsFront:
     """Takes TLS connections and passes what is in them to a port that speaks plain text.
 
-    It is as lax as can be, so that it is the client that refuses: `newest` is the newest version
-    of TLS that it speaks, `clients` the authority that clients need a certificate of.
+    It is as lax as can be, so that it is the client that refuses: `oldest` and `newest` are the
+    versions of TLS that it speaks, `clients` the authority that clients need a certificate of,
+    `ciphers` those of TLS 1.2 and before.
     """
 
-    def __init__(self, target, certificate, key, newest=None, clients=None):
+    def __init__(self, target, certificate, key, newest=None, clients=None, oldest=None, ciphers="ALL"):
         self._target = target
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.set_ciphers("ALL@SECLEVEL=0")
+        self._context.set_ciphers(f"{ciphers}@SECLEVEL=0")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            self._context.minimum_version = ssl.TLSVersion.TLSv1
+            self._context.minimum_version = oldest or ssl.TLSVersion.TLSv1
             self._context.maximum_version = newest or ssl.TLSVersion.TLSv1_3
         self._context.load_cert_chain(certificate, key)
         if clients is not None:

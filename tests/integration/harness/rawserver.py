@@ -11,7 +11,8 @@ class RawServer:
     def __init__(self, answer, port=0):
         self._answer = answer
         self._listener = socket.create_server(("127.0.0.1", port), backlog=64)
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.port = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self):
