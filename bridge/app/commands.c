@@ -389,12 +389,12 @@ static void fire(void *ctx)
 static void pump(struct commands *commands)
 {
     int64_t now = loop_now(commands->loop);
-    struct command *command, *next;
-    for (command = TAILQ_FIRST(&commands->queue); command && commands->calls < CONCURRENT_CALLS;
-         command = next) {
-        next = TAILQ_NEXT(command, link);
+    struct command *command = TAILQ_FIRST(&commands->queue);
+    while (command && commands->calls < CONCURRENT_CALLS) {
+        struct command *next = TAILQ_NEXT(command, link);
         if (!command->call && command->retry_at_ms <= now && now < command->deadline_ms)
             call_now(command);
+        command = next;
     }
 }
 

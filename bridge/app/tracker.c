@@ -256,10 +256,10 @@ static bool has_expired(const struct tracker *tracker, const struct job *job, in
 static void fire_expiry(void *ctx)
 {
     struct tracker *tracker = ctx;
+    struct jobs *jobs = tracker->jobs;
     int64_t now = clock_unix_ms(), wait = EXPIRY_INTERVAL_MS;
     size_t cleared = 0;
-    for (struct job *job = jobs_next(tracker->jobs, NULL); job;
-         job = jobs_next(tracker->jobs, job)) {
+    for (struct job *job = jobs_next(jobs, NULL); job; job = jobs_next(jobs, job)) {
         if (job->cleared || job->ended_ms == 0)
             continue;
         if (!has_expired(tracker, job, now)) {
@@ -269,7 +269,7 @@ static void fire_expiry(void *ctx)
         }
         log_debug("%s ended more than jobs.keep_finished_h ago", job->id);
         cleared++;
-        jobs_set_published(tracker->jobs, job);
+        jobs_set_published(jobs, job);
         jobs_set_cleared(job, true);
         tracker_clear_topics(tracker, job->id);
     }

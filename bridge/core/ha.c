@@ -77,9 +77,7 @@ struct entity {
 };
 
 #define COUNT_OF(state, name)                                                                      \
-    {                                                                                              \
-        "jobs_" state, "sensor", name, "bridge/jobs", COUNT(state), .more = MEASUREMENT            \
-    }
+    "jobs_" state, "sensor", name, "bridge/jobs", COUNT(state), .more = MEASUREMENT
 
 static const struct entity bridge_entities[] = {
     /* Without availability: it shows "off", where all others become unavailable. */
@@ -96,12 +94,12 @@ static const struct entity bridge_entities[] = {
         .more = ",\"device_class\":\"problem\"" DIAGNOSTIC},
     {"jobs_total", "sensor", "Jobs", "bridge/jobs", COUNT("total"),
         .more = MEASUREMENT ",\"icon\":\"mdi:dna\""},
-    COUNT_OF("upload_pending", "Jobs upload pending"),
-    COUNT_OF("queued", "Jobs queued"),
-    COUNT_OF("processing", "Jobs processing"),
-    COUNT_OF("completed", "Jobs completed"),
-    COUNT_OF("failed", "Jobs failed"),
-    COUNT_OF("cancelled", "Jobs cancelled"),
+    {COUNT_OF("upload_pending", "Jobs upload pending")},
+    {COUNT_OF("queued", "Jobs queued")},
+    {COUNT_OF("processing", "Jobs processing")},
+    {COUNT_OF("completed", "Jobs completed")},
+    {COUNT_OF("failed", "Jobs failed")},
+    {COUNT_OF("cancelled", "Jobs cancelled")},
     {"started_at", "sensor", "Started", "bridge/info", TIME("started_at"),
         .more = ",\"device_class\":\"timestamp\"" DIAGNOSTIC},
     /* Of every job, also of those that are no devices. */

@@ -108,12 +108,13 @@ static size_t choose_unfinished(const struct shown *shown, const struct jobs *jo
     unfinished -= jobs_state_count(jobs, JOB_COMPLETED) + jobs_state_count(jobs, JOB_FAILED) +
                   jobs_state_count(jobs, JOB_CANCELLED);
     bool crowded = unfinished > shown->places;
-    for (int pass = crowded ? 0 : 1; pass < 2; pass++)
-        for (const struct job *job = jobs_next(jobs, NULL); job && count < shown->places;
-             job = jobs_next(jobs, job))
+    for (int pass = crowded ? 0 : 1; pass < 2; pass++) {
+        const struct job *job = jobs_next(jobs, NULL);
+        for (; job && count < shown->places; job = jobs_next(jobs, job))
             if (!job_has_ended(job) && !job->cleared &&
                 (!crowded || before(ctx, job) == (pass == 0)))
                 chosen[count++] = job;
+    }
     return count;
 }
 

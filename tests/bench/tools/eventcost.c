@@ -112,8 +112,8 @@ static void feed(struct sse *sse, const struct work *work)
 int main(int argc, char **argv)
 {
     const struct rig_option table[] = {
-        WORK_JOBS(options.work),
-        WORK_EVENTS(options.work),
+        {WORK_JOBS(options.work)},
+        {WORK_EVENTS(options.work)},
         {0},
     };
     struct work work;

@@ -433,8 +433,8 @@ int main(int argc, char **argv)
 {
     const struct rig_option table[] = {
         {"--port", &options.port, NULL, "port to listen on; 0: a free one, which is printed"},
-        WORK_JOBS(options.work),
-        WORK_ACTIVE(options.work),
+        {WORK_JOBS(options.work)},
+        {WORK_ACTIVE(options.work)},
         {"--chunked", &options.chunked, NULL, "1: each event is a chunk; 0: no chunks"},
         {0},
     };

@@ -212,9 +212,9 @@ int main(int argc, char **argv)
 {
     const struct rig_option table[] = {
         {"--port", &options.port, NULL, "port to listen on; 0: a free one, which is printed"},
-        WORK_JOBS(options.work),
-        WORK_ACTIVE(options.work),
-        WORK_EVENTS(options.work),
+        {WORK_JOBS(options.work)},
+        {WORK_ACTIVE(options.work)},
+        {WORK_EVENTS(options.work)},
         {"--listed", &options.listed, NULL, "jobs whose state from the list to wait for"},
         {"--idle", &options.idle_ms, NULL, "ms of silence after which the rest counts as lost"},
         {"--receive", &options.receive, NULL, "Receive Maximum, announced with MQTT 5"},

@@ -62,9 +62,9 @@ int main(int argc, char **argv)
     const struct rig_option table[] = {
         {"--port", &options.port, NULL, "the broker's port"},
         {"--root", NULL, &options.root, "the bridge's topic"},
-        WORK_JOBS(options.work),
-        WORK_ACTIVE(options.work),
-        WORK_EVENTS(options.work),
+        {WORK_JOBS(options.work)},
+        {WORK_ACTIVE(options.work)},
+        {WORK_EVENTS(options.work)},
         {"--listed", &options.listed, NULL, "jobs whose state from the list to wait for"},
         {"--idle", &options.idle_ms, NULL, "ms of silence after which the rest counts as lost"},
         {0},

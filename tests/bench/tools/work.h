@@ -35,18 +35,10 @@ struct work_options {
 };
 
 /* Rows of a program's options. */
-#define WORK_JOBS(options)                                                                         \
-    {                                                                                              \
-        "--jobs", &(options).jobs, NULL, "jobs there are"                                          \
-    }
+#define WORK_JOBS(options) "--jobs", &(options).jobs, NULL, "jobs there are"
 #define WORK_ACTIVE(options)                                                                       \
-    {                                                                                              \
-        "--active", &(options).active, NULL, "of those, how many have events; 0: all"              \
-    }
-#define WORK_EVENTS(options)                                                                       \
-    {                                                                                              \
-        "--events", &(options).events, NULL, "events, over all active jobs"                        \
-    }
+    "--active", &(options).active, NULL, "of those, how many have events; 0: all"
+#define WORK_EVENTS(options) "--events", &(options).events, NULL, "events, over all active jobs"
 
 /* Ends the program if the numbers make no sense. */
 struct work work_make(const struct work_options *options);
