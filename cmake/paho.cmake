@@ -1,15 +1,20 @@
 # The MQTT library, as the target `paho`.
 #
-# BRIDGE_PAHO=lean    Debian's static library without its debugging aids, see bridge/io/paho/lean.c:
+# BRIDGE_PAHO=lean    Debian 12's static library without its debugging aids, see bridge/io/paho/lean.c:
 #                     a quarter of the processor time a message
 # BRIDGE_PAHO=shared  Debian's shared library as it is: its security updates reach the bridge without
 #                     a new build
-# BRIDGE_PAHO=auto    lean where the static library is the one that is known, shared elsewhere
+# BRIDGE_PAHO=auto    lean where the static library is the one that is known (Debian 12), shared
+#                     elsewhere (Debian 13)
 set(BRIDGE_PAHO auto CACHE STRING "The MQTT library: lean, shared or auto")
 set_property(CACHE BRIDGE_PAHO PROPERTY STRINGS auto lean shared)
 
 find_library(PAHO_MQTT3AS paho-mqtt3as REQUIRED)
 find_library(PAHO_MQTT3AS_STATIC libpaho-mqtt3as.a)
+
+# The version that lean.c and wire.c were written for, which is 1.3.12 and calls itself 1.3.11: what memory
+# the library forgets and how its threads wait is part of no interface, and symbols do not tell it.
+set(PAHO_KNOWN "MQTTAsyncV3_Version 1.3.11")
 
 # What the two object files define. Others than these, and lean.c does not fit.
 set(PAHO_AIDS
@@ -47,16 +52,33 @@ function(paho_has_calls archive result)
   endif()
 endfunction()
 
-set(PAHO_KIND shared)
-if(PAHO_MQTT3AS_STATIC AND NOT BRIDGE_PAHO STREQUAL shared)
-  paho_read_aids(${PAHO_MQTT3AS_STATIC} aids)
-  paho_has_calls(${PAHO_MQTT3AS_STATIC} has_calls)
-  if(aids STREQUAL "${PAHO_AIDS}" AND has_calls)
-    set(PAHO_KIND lean)
+# Why the static library cannot be used; empty where it can.
+function(paho_read_objection archive result)
+  if(NOT archive)
+    set(${result} "libpaho-mqtt3as.a is missing" PARENT_SCOPE)
+    return()
   endif()
-endif()
-if(BRIDGE_PAHO STREQUAL lean AND NOT PAHO_KIND STREQUAL lean)
-  message(FATAL_ERROR "BRIDGE_PAHO=lean: libpaho-mqtt3as.a is missing, or not that of paho-mqtt-c 1.3.12")
+  file(STRINGS ${archive} version REGEX "^MQTTAsyncV3_Version " LIMIT_COUNT 1)
+  paho_read_aids(${archive} aids)
+  paho_has_calls(${archive} has_calls)
+  set(objection "")
+  if(NOT version STREQUAL PAHO_KNOWN)
+    set(objection "libpaho-mqtt3as.a is \"${version}\", not \"${PAHO_KNOWN}\" of paho-mqtt-c 1.3.12")
+  elseif(NOT aids STREQUAL "${PAHO_AIDS}" OR NOT has_calls)
+    set(objection "libpaho-mqtt3as.a was not built as that of Debian 12")
+  endif()
+  set(${result} "${objection}" PARENT_SCOPE)
+endfunction()
+
+set(PAHO_KIND shared)
+set(objection "as asked for")
+if(NOT BRIDGE_PAHO STREQUAL shared)
+  paho_read_objection("${PAHO_MQTT3AS_STATIC}" objection)
+  if(NOT objection)
+    set(PAHO_KIND lean)
+  elseif(BRIDGE_PAHO STREQUAL lean)
+    message(FATAL_ERROR "BRIDGE_PAHO=lean: ${objection}")
+  endif()
 endif()
 
 find_package(OpenSSL REQUIRED)
@@ -91,4 +113,8 @@ else()
   target_link_libraries(paho INTERFACE
     $<TARGET_OBJECTS:paho_plain> ${PAHO_MQTT3AS} OpenSSL::SSL OpenSSL::Crypto)
 endif()
-message(STATUS "MQTT library: ${PAHO_KIND}")
+if(objection)
+  message(STATUS "MQTT library: ${PAHO_KIND} (${objection})")
+else()
+  message(STATUS "MQTT library: ${PAHO_KIND}")
+endif()
