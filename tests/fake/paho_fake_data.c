@@ -1,7 +1,11 @@
 /* The fake's data: memory that is counted, messages, MQTT 5 properties, names of codes. */
 #include "paho_fake.h"
 
+/* Whether its parameter is const depends on the library's version: the header's declaration stands
+ * aside for the one below, which fits all of them. */
+#define MQTTProperties_getProperty MQTTProperties_getProperty_of_the_header
 #include <MQTTAsync.h>
+#undef MQTTProperties_getProperty
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,7 +88,10 @@ void MQTTProperties_free(MQTTProperties *properties)
     *properties = (MQTTProperties)MQTTProperties_initializer;
 }
 
-MQTTProperty *MQTTProperties_getProperty(MQTTProperties *properties, enum MQTTPropertyCodes code)
+MQTTProperty *MQTTProperties_getProperty(
+    const MQTTProperties *properties, enum MQTTPropertyCodes code);
+MQTTProperty *MQTTProperties_getProperty(
+    const MQTTProperties *properties, enum MQTTPropertyCodes code)
 {
     for (int i = 0; i < properties->count; i++) {
         if (properties->array[i].identifier == code)

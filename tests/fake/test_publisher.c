@@ -13,6 +13,7 @@
 #include "loop.h"
 #include "mqtt.h"
 #include "publisher.h"
+#include "within.h"
 
 enum { WINDOW = 20, SENT_MOST = 100000 };
 
@@ -107,7 +108,7 @@ int64_t loop_now(const struct loop *loop)
 void loop_nap(struct loop *loop, unsigned microseconds)
 {
     (void)loop;
-    assert_in_range(microseconds, 1, 1000);
+    assert_within(microseconds, 1, 1000);
     naps++;
 }
 
@@ -353,7 +354,7 @@ static void test_publisher_makes_up_only_what_leaves(void **state)
     (void)state;
     struct run run = run_refill(20000, 1, 1);
     assert_int_equal(flags, 0);
-    assert_in_range(run.most, WINDOW, 300);
+    assert_within(run.most, WINDOW, 300);
     assert_true(run.events > 0);
 }
 
@@ -362,8 +363,8 @@ static void test_publisher_lets_the_stream_go_on_while_states_are_said_again(voi
     (void)state;
     struct run run = run_refill(20000, 20, 40);
     assert_int_equal(flags, 0);
-    assert_in_range(run.most, WINDOW, 300);
-    assert_in_range(run.events, 5000, 40000);
+    assert_within(run.most, WINDOW, 300);
+    assert_within(run.events, 5000, 40000);
 }
 
 /* Reading goes on before nothing is left to send, however large the window and the messages. */

@@ -14,6 +14,7 @@
 #include "loop_fixture.h"
 #include "raw_server.h"
 #include "transport.h"
+#include "within.h"
 
 #define KEY        "s3cret"
 #define OK_ANSWER  "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -357,7 +358,7 @@ static void test_http_times_out_over_all_redirects(void **state)
     close_world();
     assert_int_equal(world.answer.status, 0);
     assert_true(world.answer.timed_out);
-    assert_in_range(world.answer.duration_ms, 200, 5000);
+    assert_within(world.answer.duration_ms, 200, 5000);
 }
 
 static void test_http_reuses_connections_unless_told_otherwise(void **state)

@@ -10,6 +10,7 @@
 #include "httpstream.h"
 #include "loop_fixture.h"
 #include "raw_server.h"
+#include "within.h"
 
 #define KEY    "k&y /+1"
 #define OPENED "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\r\n"
@@ -356,8 +357,8 @@ static void test_httpstream_lets_others_breathe(void **state)
     open_stream("");
     fixture_run(&world.fixture, has_ended, NULL);
     assert_int_equal(world.bytes.length, BODY);
-    assert_in_range(breaths.count, 3, 15);
-    assert_in_range(breaths.first, 4096, 4095 + 16384);
+    assert_within(breaths.count, 3, 15);
+    assert_within(breaths.first, 4096, 4095 + 16384);
     assert_true(breaths.last > BODY - 16384 - 4096);
     close_world();
 }

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "jobs.h"
+#include "within.h"
 
 struct fixture {
     struct job_hidden hidden;
@@ -360,7 +361,7 @@ static void test_jobs_take_no_more_than_the_limit_of_all_records(void **state)
     }
     assert_true(f->change.full);
     known = jobs_count(f->jobs);
-    assert_in_range(known, 20, 100);
+    assert_within(known, 20, 100);
     /* A known job goes on, but grows no more; others take the place of those that are gone. */
     stream_says(f, "{\"job_id\":\"j0\",\"status\":\"failed\"}");
     assert_false(f->change.full);

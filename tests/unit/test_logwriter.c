@@ -15,6 +15,7 @@
 #include "clock.h"
 #include "limit.h"
 #include "logwriter.h"
+#include "within.h"
 
 enum { LINE = 100, PATIENCE_MS = 30000 };
 
@@ -104,7 +105,7 @@ static void test_logwriter_waits_for_no_reader_and_says_what_was_lost(void **sta
     for (unsigned i = 0; i < LINES; i++)
         put_numbered(i);
     logwriter_flush(50);
-    assert_in_range(clock_monotonic_ms() - began_ms, 50, 15000);
+    assert_within(clock_monotonic_ms() - began_ms, 50, 15000);
     assert_true(logwriter_lost() > lost_before);
     while (next < LINES) {
         long long number = read_line(line, sizeof line);
@@ -170,7 +171,7 @@ static void test_logwriter_ends_with_nobody_reading(void **state)
     logwriter_stop(100);
     put_numbered(1);
     logwriter_stop(100);
-    assert_in_range(clock_monotonic_ms() - began_ms, 100, 15000);
+    assert_within(clock_monotonic_ms() - began_ms, 100, 15000);
 }
 
 int main(void)

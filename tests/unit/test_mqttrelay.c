@@ -18,6 +18,7 @@
 #include "limit.h"
 #include "loop_fixture.h"
 #include "mqttrelay.h"
+#include "within.h"
 
 struct ack {
     unsigned identifier, reason_code;
@@ -464,7 +465,7 @@ static size_t flood(struct test *test, const char *packet)
     flood_tick(&flood);
     fixture_run(&test->fixture, flood_is_over, &flood);
     timer_stop(&flood.tick);
-    assert_in_range(flood.said, 1, FLOOD_MOST - 1);
+    assert_within(flood.said, 1, FLOOD_MOST - 1);
     return flood.said;
 }
 
@@ -525,7 +526,7 @@ static void test_relay_gives_a_broker_up_that_takes_no_acknowledgements(void **s
         publish(test, i, 200000);
     mqttrelay_flush(test->relay);
     fixture_run(&test->fixture, has_been_given_up, &speech);
-    assert_in_range(test->message_count, UINT16_MAX, UINT16_MAX + 1);
+    assert_within(test->message_count, UINT16_MAX, UINT16_MAX + 1);
     free(packets);
 }
 
@@ -754,7 +755,7 @@ static void test_relay_does_not_look_in_vain(void **state)
     timer_init(&end, test->fixture.loop, set_full, test);
     timer_set(&end, loop_now(test->fixture.loop) + 400);
     fixture_run(&test->fixture, has_passed, test);
-    assert_in_range(test->message_count, 1, 6);
+    assert_within(test->message_count, 1, 6);
     test->full = false;
     SAY(test->broker, "\x40\x02\x80\x00");
     assert_acks(test, 1);

@@ -7,6 +7,7 @@
 
 #include "limit.h"
 #include "pressure.h"
+#include "within.h"
 
 static struct pressure_gauge new_gauge(size_t limit)
 {
@@ -57,13 +58,13 @@ static void test_pressure_holds_reading_back_early_while_the_broker_takes_messag
     size_t most = 0;
     while (update(&gauge, most, 0, true) == PRESSURE_NONE)
         most++;
-    assert_in_range(most, 100, 5000);
+    assert_within(most, 100, 5000);
     assert_int_equal(gauge.pressure, PRESSURE_AHEAD);
     /* It goes on well before nothing is left to send. */
     size_t least = most;
     while (update(&gauge, least, 0, true) == PRESSURE_AHEAD)
         least--;
-    assert_in_range(least, 20, most / 2);
+    assert_within(least, 20, most / 2);
     assert_int_equal(update(&gauge, most - 1, 0, true), PRESSURE_NONE);
     assert_int_equal(update(&gauge, 1, 64 * LIMIT_EVENT, true), PRESSURE_AHEAD);
 }
