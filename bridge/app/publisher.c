@@ -391,7 +391,10 @@ static void fire_overdue(void *ctx)
 
 static void clear_suspect(struct publisher *publisher)
 {
-    if (publisher->suspects > 0 && --publisher->suspects == 0)
+    if (publisher->suspects == 0)
+        return;
+    publisher->suspects--;
+    if (publisher->suspects == 0)
         publisher->quick_losses = 0;
 }
 
