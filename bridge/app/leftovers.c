@@ -179,8 +179,8 @@ void leftovers_link_down(struct leftovers *leftovers)
 
 static void listen(struct leftovers *leftovers, bool on)
 {
-    for (size_t i = leftovers->sweeps_all ? 0 : first_earlier(leftovers);
-         i < leftovers->prefixes.count; i++)
+    size_t first = leftovers->sweeps_all ? 0 : first_earlier(leftovers);
+    for (size_t i = first; i < leftovers->prefixes.count; i++)
         leftovers->handler.on_listen(leftovers->handler.ctx, leftovers->prefixes.items[i], on);
 }
 

@@ -11,6 +11,7 @@
 #include "announcer.h"
 #include "limit.h"
 #include "mem.h"
+#include "within.h"
 
 struct fixture {
     struct announcer *announcer;
@@ -455,7 +456,7 @@ static void test_announcer_has_room_for_so_many_bytes(void **state)
     memset(payload, 'x', LIMIT_DISCOVERY);
     while (find_one(f, count, payload, LIMIT_DISCOVERY))
         count++;
-    assert_in_range(
+    assert_within(
         count, LIMIT_DEVICES_BYTES / LIMIT_DISCOVERY - 1, LIMIT_DEVICES_BYTES / LIMIT_DISCOVERY);
     /* Small ones that somebody makes large later: they are known, and their payloads are not. */
     while (find_one(f, ++count, "1", 1))

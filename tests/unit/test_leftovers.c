@@ -86,12 +86,13 @@ static size_t clear_all(char last[static 64])
     int64_t now = loop_now(fixture.loop), wake;
     size_t cleared = 0;
     struct announcement sent;
-    for (now += ANNOUNCER_SPACING_MS; announcer_next(announcer, now, &sent, &wake);
-         now += ANNOUNCER_PACE_MS) {
+    now += ANNOUNCER_SPACING_MS;
+    while (announcer_next(announcer, now, &sent, &wake)) {
         assert_int_equal(sent.length, 0);
         snprintf(last, 64, "%s", sent.topic);
         cleared++;
         announcer_done(announcer, now, ANNOUNCER_SEEN);
+        now += ANNOUNCER_PACE_MS;
     }
     announcer_next(announcer, now + ANNOUNCER_SPACING_MS, &sent, &wake);
     return cleared;
