@@ -31,7 +31,8 @@ FROM scratch AS bridge
 COPY --from=build /rootfs/bridge /
 USER 10001:10001
 STOPSIGNAL SIGTERM
-# Inside the container alone; 0.0.0.0:9280 lets Prometheus in. Wins over http.listen in a file.
+# Inside the container alone; 0.0.0.0:9280 lets Prometheus in, by address, and the container's own name
+# in place of that address by name. Wins over http.listen in a file.
 ENV HTTP_LISTEN=127.0.0.1:9280
 HEALTHCHECK --interval=30s --timeout=10s --start-period=10s --retries=3 \
     CMD ["/usr/local/bin/aiva-mqtt-bridge", "--healthcheck"]

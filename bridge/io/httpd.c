@@ -7,6 +7,7 @@
  */
 #include "httpd.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <netdb.h>
@@ -17,9 +18,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "httphost.h"
 #include "limit.h"
 #include "loop.h"
 #include "mem.h"
+
+#define LOG_TAG "http"
+#include "log.h"
 
 enum {
     HTTPD_CONNECTIONS = 32,
@@ -42,6 +47,9 @@ struct httpd {
     struct loop *loop;
     struct httpd_handler handler;
     int64_t most_ms; /* of a connection */
+    char *name;      /* that is listened on */
+    char address[INET6_ADDRSTRLEN];
+    struct log_limit host_limit;
     struct MHD_Daemon *daemon;
     int epoll_fd;
     struct connection_queue connections; /* the oldest first */
@@ -144,6 +152,20 @@ static enum MHD_Result respond(struct MHD_Connection *handle, struct httpd_answe
     return done;
 }
 
+/* Another site's name for this machine: a browser would let that site read the answer. */
+static bool is_for_another(struct httpd *httpd, struct MHD_Connection *handle)
+{
+    const char *host = MHD_lookup_connection_value(handle, MHD_HEADER_KIND, "Host");
+    if (httphost_is_served(&(struct httphost){httpd->name, httpd->address}, host))
+        return false;
+    log_warn_limited(&httpd->host_limit, loop_now(httpd->loop),
+        "http.listen: a request for the host %.*s is refused: ask by address, or listen on "
+        "that "
+        "name",
+        LIMIT_DETAIL, host);
+    return true;
+}
+
 /* Answers as soon as the head is there: a body is of no interest, and not waited for. */
 static enum MHD_Result on_request(void *ctx, struct MHD_Connection *handle, const char *path,
     const char *method, const char *version, const char *upload, size_t *upload_length,
@@ -156,7 +178,10 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *handle, cons
     *upload_length = 0;
     (void)request;
     buf_init(&answer.body, LIMIT_HTTPD_BODY);
-    if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0) {
+    if (is_for_another(httpd, handle)) {
+        answer.status = 421;
+        buf_append_text(&answer.body, "http.listen does not answer for the host of this request\n");
+    } else if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0) {
         httpd->handler.on_get(httpd->handler.ctx, path, &answer);
     } else {
         answer.status = 405;
@@ -199,14 +224,11 @@ static const char *split(char *listen)
 }
 
 /* Listens on the first address of the host that can be listened on. -1 and the error. */
-static int listen_on(const char *listen, struct error *error)
+static int listen_on(const char *listen, const char *host, const char *port, struct error *error)
 {
-    char *host = xstrdup(listen);
-    const char *port = split(host);
     struct addrinfo wanted = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *found = NULL;
     int fd = -1, code = getaddrinfo(host, port, &wanted, &found);
-    free(host);
     if (code != 0) {
         error_set(error, ERROR_RUN, "http.listen: %s: %s", listen, gai_strerror(code));
         return -1;
@@ -222,6 +244,12 @@ static int listen_on(const char *listen, struct error *error)
 
 static bool start(struct httpd *httpd, int listen_fd, struct error *error)
 {
+    struct sockaddr_storage bound;
+    socklen_t length = sizeof bound;
+    if (getsockname(listen_fd, (struct sockaddr *)&bound, &length) != 0 ||
+        getnameinfo((const struct sockaddr *)&bound, length, httpd->address, sizeof httpd->address,
+            NULL, 0, NI_NUMERICHOST) != 0)
+        httpd->address[0] = '\0'; /* a link-local one: only loopback and the name are served */
     httpd->daemon = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, httpd,
         MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_NOTIFY_CONNECTION, on_connection, httpd,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTPD_CONNECTIONS_MOST,
@@ -238,11 +266,16 @@ static bool start(struct httpd *httpd, int listen_fd, struct error *error)
 struct httpd *httpd_new(struct loop *loop, const char *listen, int64_t most_ms,
     const struct httpd_handler *handler, struct error *error)
 {
-    int listen_fd = listen_on(listen, error);
-    if (listen_fd < 0)
+    char *host = xstrdup(listen);
+    const char *port = split(host);
+    int listen_fd = listen_on(listen, host, port, error);
+    if (listen_fd < 0) {
+        free(host);
         return NULL;
+    }
     struct httpd *httpd = xcalloc(1, sizeof *httpd);
     httpd->loop = loop;
+    httpd->name = host;
     httpd->handler = *handler;
     httpd->most_ms = most_ms;
     httpd->epoll_fd = -1;
@@ -264,5 +297,6 @@ void httpd_free(struct httpd *httpd)
         loop_remove_fd(httpd->loop, httpd->epoll_fd);
     if (httpd->daemon)
         MHD_stop_daemon(httpd->daemon);
+    free(httpd->name);
     free(httpd);
 }

@@ -9,7 +9,8 @@
 
 /*
  * A small HTTP server on the loop, for those who watch the bridge: GET and HEAD, one request a
- * connection, few connections at a time, each with a time limit. libmicrohttpd without threads;
+ * connection, few connections at a time, each with a time limit. A request for another host than
+ * the one that is listened on (httphost.h) is answered with 421. libmicrohttpd without threads;
  * nothing here waits for a client. Owner thread only.
  */
 struct loop;

@@ -161,7 +161,7 @@ static void assert_ends(const char *text, const char *end)
 
 static void test_httpd_answers_a_get_and_closes(void **state)
 {
-    struct client client = ask(*state, "GET /hello?x=1 HTTP/1.1\r\nHost: a\r\n\r\n");
+    struct client client = ask(*state, "GET /hello?x=1 HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_non_null(strstr(client.text, "HTTP/1.1 200 "));
     assert_non_null(strstr(client.text, "Connection: close\r\n"));
     assert_ends(client.text, "\r\n\r\nhello\n");
@@ -169,7 +169,7 @@ static void test_httpd_answers_a_get_and_closes(void **state)
 
 static void test_httpd_answers_a_head_without_a_body(void **state)
 {
-    struct client client = ask(*state, "HEAD /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    struct client client = ask(*state, "HEAD /hello HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_non_null(strstr(client.text, "HTTP/1.1 200 "));
     assert_non_null(strstr(client.text, "Content-Length: 6\r\n"));
     assert_ends(client.text, "\r\n\r\n");
@@ -177,16 +177,17 @@ static void test_httpd_answers_a_head_without_a_body(void **state)
 
 static void test_httpd_answers_404(void **state)
 {
-    struct client client = ask(*state, "GET /other HTTP/1.1\r\nHost: a\r\n\r\n");
+    struct client client = ask(*state, "GET /other HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_non_null(strstr(client.text, "HTTP/1.1 404 "));
 }
 
 static void test_httpd_refuses_other_methods(void **state)
 {
     static const char *const requests[] = {
-        "POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nabcde",
-        "POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n",
-        "DELETE /hello HTTP/1.1\r\nHost: a\r\n\r\n", "BREW /hello HTTP/1.1\r\nHost: a\r\n\r\n"};
+        "POST /hello HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nabcde",
+        "POST /hello HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n",
+        "DELETE /hello HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "BREW /hello HTTP/1.1\r\nHost: localhost\r\n\r\n"};
     struct server *server = *state;
     for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
         struct client client = ask(server, requests[i]);
@@ -194,6 +195,18 @@ static void test_httpd_refuses_other_methods(void **state)
         assert_non_null(strstr(client.text, "Allow: GET, HEAD\r\n"));
     }
     assert_int_equal(server->asked, 0);
+}
+
+static void test_httpd_answers_for_no_other_host(void **state)
+{
+    struct server *server = *state;
+    struct client client = ask(server, "GET /hello HTTP/1.1\r\nHost: evil.example\r\n\r\n");
+    assert_non_null(strstr(client.text, "HTTP/1.1 421 "));
+    client = ask(server, "POST /hello HTTP/1.1\r\nHost: evil.example:80\r\n\r\n");
+    assert_non_null(strstr(client.text, "HTTP/1.1 421 "));
+    assert_int_equal(server->asked, 0);
+    client = ask(server, "GET /hello HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+    assert_non_null(strstr(client.text, "HTTP/1.1 200 "));
 }
 
 static void test_httpd_refuses_what_is_no_request(void **state)
@@ -209,7 +222,8 @@ static void test_httpd_refuses_what_is_no_request(void **state)
     send(client.fd, head, sizeof head - 1, MSG_NOSIGNAL);
     wait_closed(server, &client);
     assert_null(strstr(client.text, " 200 "));
-    assert_non_null(strstr(ask(server, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n").text, " 200 "));
+    assert_non_null(
+        strstr(ask(server, "GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n").text, " 200 "));
 }
 
 static void test_httpd_ends_a_slow_client(void **state)
@@ -230,7 +244,7 @@ static void test_httpd_lets_the_oldest_go_when_there_are_too_many(void **state)
     struct client slow[SLOW_CLIENTS];
     for (size_t i = 0; i < SLOW_CLIENTS; i++)
         slow[i] = connect_client(server);
-    struct client last = ask(server, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    struct client last = ask(server, "GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_non_null(strstr(last.text, " 200 "));
     for (size_t i = 0; i < SLOW_CLIENTS; i++) {
         assert_int_equal(is_closed(&slow[i]), i < SLOW_CLIENTS - SLOW_CLIENTS_LEFT);
@@ -242,7 +256,7 @@ static void test_httpd_answers_500_where_the_answer_is_too_large(void **state)
 {
     struct server *server = *state;
     server->body_length = LIMIT_HTTPD_BODY + 1;
-    struct client client = ask(server, "GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
+    struct client client = ask(server, "GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_non_null(strstr(client.text, "HTTP/1.1 500 "));
 }
 
@@ -281,7 +295,7 @@ static void test_httpd_listens_on_ipv6(void **state)
         .sin6_family = AF_INET6, .sin6_addr = in6addr_loopback, .sin6_port = htons(port)};
     struct client client = {.fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     assert_int_equal(connect(client.fd, (struct sockaddr *)&address, sizeof address), 0);
-    send_text(&client, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    send_text(&client, "GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n");
     wait_closed(server, &client);
     assert_ends(client.text, "hello\n");
     httpd_free(httpd);
@@ -297,6 +311,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_httpd_answers_404, open_server, close_server),
         cmocka_unit_test_setup_teardown(
             test_httpd_refuses_other_methods, open_server, close_server),
+        cmocka_unit_test_setup_teardown(
+            test_httpd_answers_for_no_other_host, open_server, close_server),
         cmocka_unit_test_setup_teardown(
             test_httpd_refuses_what_is_no_request, open_server, close_server),
         cmocka_unit_test_setup_teardown(test_httpd_ends_a_slow_client, open_server, close_server),
