@@ -1,14 +1,14 @@
 # Two images from one file: bridge (the default, the last) and simulator. Both hold one program, its
 # libraries and the certificate authorities, and nothing else: there is no shell in them.
-#   docker build -t aiva-mqtt-bridge .
+#   docker build -t aiva-mqtt-bridge .          (or: podman build, buildah build)
 # The base can be pinned: --build-arg BASE=debian:bookworm-slim@sha256:...
 
 ARG BASE=debian:bookworm-slim
 FROM ${BASE} AS build
 WORKDIR /src
-SHELL ["/bin/bash", "-euc"]
 COPY cmake/packages.sh cmake/
-RUN . cmake/packages.sh && packages_need "${PACKAGES_BUILD[@]}"
+# Not by SHELL: images of the OCI's format have none, and buildah and podman pass over it.
+RUN ["/bin/bash", "-euc", ". cmake/packages.sh && packages_need \"${PACKAGES_BUILD[@]}\""]
 COPY CMakeLists.txt CMakePresets.json ./
 COPY cmake cmake
 COPY include include
