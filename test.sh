@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# shellcheck disable=SC2317  # most functions are called as arguments of step
+# shellcheck disable=SC2317,SC2030,SC2031  # most functions are called as arguments of step; beside is meant as it is
 # Builds and tests everything, or one part of it. See usage().
 set -uo pipefail
 
@@ -7,6 +7,7 @@ usage()
 {
     cat <<'TEXT'
 Usage: ./test.sh [--help]
+       ./test.sh full
        ./test.sh unit [NAME]                 e.g. ./test.sh unit sse
        ./test.sh integration [PYTEST-OPTION...]   e.g. ./test.sh integration -k retained -x
        ./test.sh node-red
@@ -15,8 +16,9 @@ Usage: ./test.sh [--help]
        ./test.sh release
        ./test.sh bench
        ./test.sh fuzz [SECONDS [NAME]]       e.g. ./test.sh fuzz 1800 sse
+       ./test.sh roots [RELEASE [root|user]] e.g. ./test.sh roots trixie user
 
-Without arguments, everything, in less than ten minutes:
+Without arguments, everything that CI runs; on two cores, far below twelve minutes:
 
   asan    builds with warnings as errors, AddressSanitizer and UndefinedBehaviorSanitizer; runs the
           unit tests, the fuzz inputs kept from the past, the linters, the integration tests, and the
@@ -24,10 +26,15 @@ Without arguments, everything, in less than ten minutes:
   tsan    builds with ThreadSanitizer; runs the unit tests and those integration tests that make the
           MQTT library's threads work hard
   fuzz    runs each target of tests/fuzz for SECONDS (60) with new inputs, two at a time and with the
-          lowest priority; in a run of everything, beside the tests, which mostly wait
+          lowest priority; in a run of everything for 10 s, beside the tests, which mostly wait
   release builds what is shipped, looks for the hardening in it, and makes and tests the Debian package
   bench   tests the benchmark's own programs, and counts the instructions of an event, against the
           count that is stored; the benchmark itself is tests/bench/run.sh
+
+  full    all that, and what takes long: the integration tests that wait for a minute, 60 s of fuzzing
+          a target, ten minutes of soak, and the images, built by buildah where that is installed
+  roots   ./run.sh and ./test.sh in bare roots of Debian 12 and 13 (debootstrap), as root and as an
+          ordinary user with sudo: needs root, and up to an hour for each. Not part of full
 
 With a word, that part alone: for the inner loop. Packages that are missing are installed with apt
 (with sudo where that is needed). Exit code: 0 if all passed, 1 if not, 2 for a wrong option.
@@ -36,7 +43,7 @@ TEXT
 
 part=${1-all}
 case "$part" in
-all | unit | integration | node-red | lint | tsan | release | bench | fuzz) [ $# -eq 0 ] || shift ;;
+all | full | unit | integration | node-red | lint | tsan | release | bench | fuzz | roots) [ $# -eq 0 ] || shift ;;
 -h | --help)
     usage
     exit 0
@@ -53,7 +60,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
 # mosquitto lives where an ordinary user's PATH does not lead.
 export PATH=$PATH:/usr/local/sbin:/usr/sbin:$PWD/build/tools
 # Most of the time of the integration tests is spent waiting.
-jobs=$(($(nproc) * 2))
+jobs=$(($(nproc) * 3))
 summary=()
 failed=0
 
@@ -123,41 +130,95 @@ test_bench()
     step 'instructions of an event' /usr/bin/python3 -B tests/bench/guard.py
 }
 
-# Starts the fuzzing and lets it run; join_fuzz waits for it and shows what it said.
-fuzz_log=
-fuzz_pid=
-start_fuzz()
+# beside NAME COMMAND...: starts a step, with low priority, and goes on; join NAME waits for it and shows what
+# it said.
+declare -A beside_pid=() beside_log=()
+beside()
 {
-    fuzz_log=$(mktemp)
-    tests/fuzz/run.sh 60 >"$fuzz_log" 2>&1 </dev/null &
-    fuzz_pid=$!
+    local name=$1 log
+    shift
+    log=$(mktemp)
+    beside_log[$name]=$log
+    # A process group of its own, to be ended as a whole.
+    set -m
+    (
+        renice -n 10 -p $BASHPID >/dev/null
+        summary=()
+        step "$name" "$@" >"$log" 2>&1
+        printf '%s\n' "${summary[@]}" >"$log.summary"
+        exit $failed
+    ) </dev/null &
+    beside_pid[$name]=$!
+    set +m
 }
-join_fuzz()
+join()
 {
-    local status=0
-    wait "$fuzz_pid" || status=$?
-    cat "$fuzz_log"
-    rm -f "$fuzz_log"
-    return "$status"
+    local name=$1 log=${beside_log[$1]}
+    wait "${beside_pid[$name]}" || failed=1
+    unset "beside_pid[$name]"
+    cat "$log"
+    mapfile -t -O ${#summary[@]} summary <"$log.summary"
+    rm -f "$log" "$log.summary"
 }
+end_besides()
+{
+    local name
+    for name in "${!beside_pid[@]}"; do
+        kill -TERM -- "-${beside_pid[$name]}" 2>/dev/null
+        rm -f "${beside_log[$name]}" "${beside_log[$name]}.summary"
+    done
+}
+trap end_besides EXIT
+trap 'exit 130' INT TERM HUP
+
+# The compiler takes the time that the tests, which mostly wait, leave.
+build_rest() { build tsan && build_release && build_bench; }
+fuzz_beside() { build fuzz && tests/fuzz/run.sh "$1"; }
+
+# run_everything FUZZ-SECONDS ASAN-TESTS...
+run_everything()
+{
+    local fuzz_seconds=$1
+    shift
+    step 'build asan' build asan || return
+    beside 'build tsan, release' build_rest
+    beside "fuzzing, $fuzz_seconds s a target" fuzz_beside "$fuzz_seconds"
+    compose_schema_need build/tools
+    "$@"
+    join 'build tsan, release'
+    beside 'tests with ThreadSanitizer' run_tsan
+    test_release
+    test_bench
+    join 'tests with ThreadSanitizer'
+    join "fuzzing, $fuzz_seconds s a target"
+}
+asan_all() { step 'unit, fuzz inputs, lint, integration, Node-RED' run_asan; }
+asan_full()
+{
+    step 'unit, fuzz inputs, lint, Node-RED' run_asan -LE '^integration$'
+    PYTEST_ADDOPTS=--slow step 'integration, with what waits for a minute' run_asan -L '^integration$'
+    step 'soak, ten minutes' /usr/bin/python3 -B tests/soak/soak.py --minutes 10 --seed "$RANDOM" \
+        --bridge build/asan/aiva-mqtt-bridge --simulator build/asan/aiva-simulator --report build/soak.txt
+}
+
+if [ "$part" = roots ]; then
+    exec tests/roots/run.sh "$@"
+fi
 
 node_packages=()
 case "$part" in
-all | node-red) mapfile -t node_packages < <(packages_node) ;;
+all | full | node-red) mapfile -t node_packages < <(packages_node) ;;
 esac
 packages_need "${PACKAGES_BUILD[@]}" "${PACKAGES_DEMO[@]}" "${PACKAGES_TEST[@]}" "${node_packages[@]}" || exit 1
 case "$part" in
-all | integration) promtool_need build/tools ;;
+all | full | integration) promtool_need build/tools ;;
 esac
 
 case "$part" in
-all)
-    step 'build fuzz' build fuzz && start_fuzz
-    test_asan 'unit, fuzz inputs, lint, integration, Node-RED' run_asan
-    test_tsan
-    test_release
-    test_bench
-    [ -z "$fuzz_pid" ] || step 'fuzzing, 60 s a target, the rest of it' join_fuzz
+all) run_everything 10 asan_all ;;
+full)
+    run_everything 60 asan_full
+    step 'images, by buildah' tests/package/images.sh
     ;;
 unit) test_asan 'unit' run_asan -L '^(unit|fake|fuzz)$' ${1:+-R "$1"} ;;
 integration) test_asan 'integration' run_integration "$@" ;;
@@ -171,9 +232,6 @@ esac
 
 printf '\n'
 printf '%s\n' "${summary[@]}"
-if [ $failed -eq 0 ]; then
-    echo "All passed in $SECONDS s."
-else
-    echo "FAILED after $SECONDS s." >&2
-fi
+lost=$(printf '%s\n' "${summary[@]}" | grep -c '^FAILED')
+echo "$((${#summary[@]} - lost)) passed, $lost failed in $SECONDS s"
 exit $failed
