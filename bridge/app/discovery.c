@@ -35,10 +35,13 @@
 
 enum home { HOME_UNKNOWN, HOME_ONLINE, HOME_OFFLINE };
 
+/* Of a review, which is done in turns. */
+enum stage { STAGE_NONE, STAGE_CHOOSING, STAGE_SHOWING };
+
 struct discovery {
     struct loop *loop;
     const struct config *config;
-    const struct tracker *tracker;
+    struct tracker *tracker;
     struct publisher *publisher;
     struct discovery_handler handler;
     struct job_hidden hidden;
@@ -46,8 +49,10 @@ struct discovery {
     struct announcer *announcer;
     struct leftovers *leftovers;
     struct shown *shown;
-    const struct job **chosen; /* scratch, room for max_jobs */
-    uint64_t on_the_way;       /* the sequence of the message that has not ended; 0 for none */
+    enum stage stage;
+    size_t chosen, reviewed; /* how many are to be shown; and of them, how many were looked at */
+    bool review_again;       /* something has changed since the review began */
+    uint64_t on_the_way;     /* the sequence of the message that has not ended; 0 for none */
     enum home home;
     bool reading; /* there is no connection, or what the broker has is still coming in */
     bool stopped;
@@ -66,8 +71,7 @@ static void on_listen(void *ctx, const char *prefix, bool listen);
 /* ---- Life */
 
 struct discovery *discovery_new(struct loop *loop, const struct config *config,
-    const struct tracker *tracker, struct publisher *publisher,
-    const struct discovery_handler *handler)
+    struct tracker *tracker, struct publisher *publisher, const struct discovery_handler *handler)
 {
     struct discovery *discovery = xcalloc(1, sizeof *discovery);
     size_t places = (size_t)config->homeassistant.max_jobs;
@@ -84,7 +88,6 @@ struct discovery *discovery_new(struct loop *loop, const struct config *config,
         .hidden = &discovery->hidden};
     discovery->announcer = announcer_new(places);
     discovery->shown = shown_new(places);
-    discovery->chosen = xcalloc(places, sizeof(const struct job *));
     discovery->reading = true;
     discovery->reviewed_ms = loop_now(loop) - REVIEW_INTERVAL_MS;
     timer_init(&discovery->pump_timer, loop, pump, discovery);
@@ -105,7 +108,6 @@ void discovery_free(struct discovery *discovery)
     leftovers_free(discovery->leftovers);
     announcer_free(discovery->announcer);
     shown_free(discovery->shown);
-    free((void *)discovery->chosen);
     json_object_clear(&discovery->object);
     buf_clear(&discovery->topic);
     buf_clear(&discovery->payload);
@@ -240,24 +242,71 @@ static bool is_shown(void *ctx, const struct job *job)
     return announcer_has(discovery->announcer, discovery->topic.data);
 }
 
+static void begin_review(struct discovery *discovery)
+{
+    discovery->stage = STAGE_CHOOSING;
+    discovery->review_again = false;
+    discovery->reviewed_ms = loop_now(discovery->loop);
+    shown_begin(discovery->shown, tracker_jobs(discovery->tracker));
+    jobs_walk_begin(tracker_jobs(discovery->tracker), JOBS_WALK_SHOWN);
+}
+
+/* False where there is more to look at. */
+static bool choose_on(struct discovery *discovery, int64_t begun)
+{
+    struct jobs *jobs = tracker_jobs(discovery->tracker);
+    const struct job *job;
+    while ((job = jobs_walk_next(jobs, JOBS_WALK_SHOWN))) {
+        shown_take(discovery->shown, job, is_shown, discovery);
+        if (loop_turn_is_over(begun))
+            return false;
+    }
+    discovery->chosen = shown_end(discovery->shown);
+    discovery->reviewed = 0;
+    discovery->stage = STAGE_SHOWING;
+    announcer_review_begin(discovery->announcer);
+    return true;
+}
+
+static bool show_on(struct discovery *discovery, int64_t begun)
+{
+    const struct jobs *jobs = tracker_jobs(discovery->tracker);
+    while (discovery->reviewed < discovery->chosen) {
+        const struct job *job = jobs_find(jobs, shown_id(discovery->shown, discovery->reviewed++));
+        if (job && !job->cleared)
+            show_job(discovery, job);
+        if (loop_turn_is_over(begun))
+            return false;
+    }
+    announcer_review_end(discovery->announcer);
+    discovery->stage = STAGE_NONE;
+    return true;
+}
+
 /* Until the first list is there, what stands at the broker stays. */
 static void review(void *ctx)
 {
     struct discovery *discovery = ctx;
-    if (discovery->reading || discovery->stopped || !tracker_has_list(discovery->tracker))
+    int64_t begun = loop_turn_begin();
+    if (discovery->reading || discovery->stopped || !tracker_has_list(discovery->tracker)) {
+        discovery->stage = STAGE_NONE;
         return;
-    discovery->reviewed_ms = loop_now(discovery->loop);
-    announcer_review_begin(discovery->announcer);
-    size_t count = shown_choose(
-        discovery->shown, tracker_jobs(discovery->tracker), is_shown, discovery, discovery->chosen);
-    for (size_t i = 0; i < count; i++)
-        show_job(discovery, discovery->chosen[i]);
-    announcer_review_end(discovery->announcer);
+    }
+    if (discovery->stage == STAGE_NONE)
+        begin_review(discovery);
+    bool done = discovery->stage == STAGE_SHOWING || choose_on(discovery, begun);
+    if (!done || !show_on(discovery, begun)) {
+        timer_set(&discovery->review_timer, loop_now(discovery->loop));
+        return;
+    }
+    if (discovery->review_again)
+        discovery_jobs_changed(discovery);
     pump(discovery);
 }
 
 void discovery_jobs_changed(struct discovery *discovery)
 {
+    discovery->review_again = true;
     if (!discovery->config->homeassistant.enabled || discovery->stopped ||
         timer_is_set(&discovery->review_timer))
         return;

@@ -1,6 +1,7 @@
 /* What is known of the jobs, and what of it has to be said. */
 #include "tracker.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,15 +16,11 @@
 #include "log.h"
 
 #define COUNTS_INTERVAL_MS 1000
-#define EXPIRY_INTERVAL_MS 60000
 #define HOUR_MS            3600000
-/* Jobs that vanish together are named up to here, and counted beyond. */
-#define GONE_NAMED 20
 /* Bytes of a job_id that cannot be used. */
 #define ID_SHOWN 80
 
 static void fire_counts(void *ctx);
-static void fire_expiry(void *ctx);
 
 struct tracker *tracker_new(struct loop *loop, struct publisher *publisher,
     const struct config *config, struct counters *counters, const struct tracker_handler *handler)
@@ -43,9 +40,7 @@ struct tracker *tracker_new(struct loop *loop, struct publisher *publisher,
     buf_init(&tracker->payload, LIMIT_JOB_RECORD + 1024);
     tracker->counts_ms = loop_now(loop) - COUNTS_INTERVAL_MS;
     timer_init(&tracker->counts_timer, loop, fire_counts, tracker);
-    timer_init(&tracker->expiry_timer, loop, fire_expiry, tracker);
-    if (tracker->keep_finished_ms > 0)
-        timer_set(&tracker->expiry_timer, loop_now(loop) + EXPIRY_INTERVAL_MS);
+    tracker_init_turns(tracker);
     return tracker;
 }
 
@@ -54,10 +49,10 @@ void tracker_free(struct tracker *tracker)
     if (!tracker)
         return;
     timer_stop(&tracker->counts_timer);
-    timer_stop(&tracker->expiry_timer);
+    tracker_clear_turns(tracker);
     jobs_free(tracker->jobs);
     ids_clear(&tracker->refused);
-    ids_clear(&tracker->clearing);
+    idset_clear(&tracker->clearing);
     job_update_clear(&tracker->update);
     json_object_clear(&tracker->object);
     buf_clear(&tracker->topic);
@@ -70,7 +65,7 @@ uint64_t tracker_mark(const struct tracker *tracker)
     return jobs_mark(tracker->jobs);
 }
 
-const struct jobs *tracker_jobs(const struct tracker *tracker)
+struct jobs *tracker_jobs(const struct tracker *tracker)
 {
     return tracker->jobs;
 }
@@ -121,9 +116,9 @@ static void clear_state(struct tracker *tracker, const char *id)
 
 void tracker_clear_topics(struct tracker *tracker, const char *id)
 {
-    ids_remove(&tracker->clearing, id);
+    idset_remove(&tracker->clearing, id);
     if (tracker->handler.on_gone(tracker->handler.ctx, id))
-        ids_take(&tracker->clearing, xstrdup(id));
+        idset_add(&tracker->clearing, id);
     else
         clear_state(tracker, id);
     tracker->handler.on_changed(tracker->handler.ctx);
@@ -132,14 +127,14 @@ void tracker_clear_topics(struct tracker *tracker, const char *id)
 void tracker_clear(struct tracker *tracker, const char *id)
 {
     const struct job *job = jobs_find(tracker->jobs, id);
-    if (ids_remove(&tracker->clearing, id) && (!job || job->cleared))
+    if (idset_remove(&tracker->clearing, id) && (!job || job->cleared))
         clear_state(tracker, id);
 }
 
 /* A job that was gone is there again: what it had before is cleared before anything new is said. */
 static void clear_before_return(struct tracker *tracker, const char *id)
 {
-    if (tracker->clearing.count > 0 && ids_remove(&tracker->clearing, id))
+    if (idset_remove(&tracker->clearing, id))
         clear_state(tracker, id);
 }
 
@@ -171,7 +166,7 @@ static void fire_counts(void *ctx)
     struct tracker *tracker = ctx;
     if (!tracker->counts_changed || !tracker->has_list)
         return;
-    if (tracker->first_start && jobs_next_unpublished(tracker->jobs))
+    if (tracker->first_start && !tracker_is_said(tracker))
         return;
     tracker->first_start = false;
     say_counts(tracker);
@@ -179,7 +174,8 @@ static void fire_counts(void *ctx)
 
 void tracker_flush(struct tracker *tracker)
 {
-    bool unfinished = tracker->first_start && jobs_next_unpublished(tracker->jobs);
+    bool unfinished = tracker->first_start && !tracker_is_said(tracker);
+    tracker_stop_turns(tracker);
     if (tracker->counts_changed && tracker->has_list && !unfinished)
         say_counts(tracker);
 }
@@ -197,13 +193,8 @@ void tracker_fill(struct tracker *tracker, size_t room)
     while (room-- > 0 && (job = jobs_next_unpublished(tracker->jobs)))
         say_state(tracker, job);
     if (tracker->first_start && tracker->counts_changed && tracker->has_list &&
-        !timer_is_set(&tracker->counts_timer) && !jobs_next_unpublished(tracker->jobs))
+        !timer_is_set(&tracker->counts_timer) && tracker_is_said(tracker))
         timer_set(&tracker->counts_timer, loop_now(tracker->loop));
-}
-
-bool tracker_is_said(const struct tracker *tracker)
-{
-    return jobs_next_unpublished(tracker->jobs) == NULL;
 }
 
 void tracker_refused(struct tracker *tracker, const char *topic)
@@ -233,50 +224,6 @@ void tracker_again(struct tracker *tracker)
     }
     if (all)
         tracker_republish_all(tracker);
-}
-
-void tracker_republish_all(struct tracker *tracker)
-{
-    ids_drop_all(&tracker->refused);
-    for (struct job *job = jobs_next(tracker->jobs, NULL); job; job = jobs_next(tracker->jobs, job))
-        if (!job->cleared)
-            jobs_set_unpublished(tracker->jobs, job);
-}
-
-/* ---- Ended jobs that are to be shown for a while only */
-
-static bool has_expired(const struct tracker *tracker, const struct job *job, int64_t now_unix_ms)
-{
-    return tracker->keep_finished_ms > 0 && job->ended_ms != 0 &&
-           now_unix_ms - job->ended_ms >= tracker->keep_finished_ms;
-}
-
-/* Clears what is due, and comes again when the next is, at the latest in a minute: the clock may
- * be set. */
-static void fire_expiry(void *ctx)
-{
-    struct tracker *tracker = ctx;
-    struct jobs *jobs = tracker->jobs;
-    int64_t now = clock_unix_ms(), wait = EXPIRY_INTERVAL_MS;
-    size_t cleared = 0;
-    for (struct job *job = jobs_next(jobs, NULL); job; job = jobs_next(jobs, job)) {
-        if (job->cleared || job->ended_ms == 0)
-            continue;
-        if (!has_expired(tracker, job, now)) {
-            int64_t left = job->ended_ms + tracker->keep_finished_ms - now;
-            wait = left < wait ? left : wait;
-            continue;
-        }
-        log_debug("%s ended more than jobs.keep_finished_h ago", job->id);
-        cleared++;
-        jobs_set_published(jobs, job);
-        jobs_set_cleared(job, true);
-        tracker_clear_topics(tracker, job->id);
-    }
-    if (cleared > 0)
-        log_info(
-            "%zu jobs ended more than jobs.keep_finished_h ago: their topics are cleared", cleared);
-    timer_set(&tracker->expiry_timer, loop_now(tracker->loop) + wait);
 }
 
 /* ---- Learning it */
@@ -316,7 +263,7 @@ static bool is_merely_found(
     if (!change->created || source == PAYLOAD_STREAM)
         return false;
     return ((tracker->first_start || tracker->memory_has_gaps) && !tracker->has_list) ||
-           has_expired(tracker, change->job, clock_unix_ms());
+           tracker_has_expired(tracker, change->job, clock_unix_ms());
 }
 
 /*
@@ -327,7 +274,7 @@ static void say_or_queue(struct tracker *tracker, const struct job_change *chang
     struct job *job = change->job;
     if (at_once)
         say_state(tracker, job);
-    else if (change->created && has_expired(tracker, job, clock_unix_ms()))
+    else if (change->created && tracker_has_expired(tracker, job, clock_unix_ms()))
         jobs_set_cleared(job, true);
     else if (change->changed && !job->cleared)
         jobs_set_unpublished(tracker->jobs, job);
@@ -432,22 +379,6 @@ static bool apply_element(
            result == JOB_UPDATE_REFUSED_ID;
 }
 
-static void forget(
-    struct tracker *tracker, const char *id, enum payload_source source, enum log_level level);
-
-static void remove_missing(struct tracker *tracker, uint64_t mark, enum payload_source source)
-{
-    struct job *job;
-    size_t gone = 0;
-    while ((job = jobs_list_next_missing(tracker->jobs, mark))) {
-        char *id = xstrdup(job->id);
-        forget(tracker, id, source, gone++ < GONE_NAMED ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG);
-        free(id);
-    }
-    if (gone > GONE_NAMED)
-        log_info("%zu more jobs are gone from AIVA: their topics are cleared", gone - GONE_NAMED);
-}
-
 bool tracker_list(struct tracker *tracker, const char *body, size_t length, uint64_t mark,
     bool removes, enum payload_source source, struct error *error)
 {
@@ -462,7 +393,7 @@ bool tracker_list(struct tracker *tracker, const char *body, size_t length, uint
         complete = apply_element(tracker, element, mark, source) && complete;
     tracker->counters->last_list_ms = loop_now(tracker->loop);
     if (complete && removes)
-        remove_missing(tracker, mark, source);
+        tracker_remove_missing(tracker, mark, source);
     else if (!complete)
         log_warn_limited(&tracker->list_limit, loop_now(tracker->loop), "%s",
             "the list of jobs has entries that cannot be read: jobs that it lacks are kept");
@@ -470,8 +401,7 @@ bool tracker_list(struct tracker *tracker, const char *body, size_t length, uint
         tracker->has_list = true;
         tracker_note_counts(tracker);
         log_info("the list of jobs has been read: %zu jobs are known", jobs_count(tracker->jobs));
-        if (tracker->keep_finished_ms > 0)
-            timer_set(&tracker->expiry_timer, loop_now(tracker->loop));
+        tracker_begin_expiry(tracker, 0);
         tracker->handler.on_changed(tracker->handler.ctx);
     }
     return true;
@@ -495,22 +425,24 @@ bool tracker_answer(struct tracker *tracker, const char *id, const char *body, s
     return true;
 }
 
-static void forget(
-    struct tracker *tracker, const char *id, enum payload_source source, enum log_level level)
+void tracker_forget(struct tracker *tracker, const struct job *job, enum payload_source source,
+    enum log_level level)
 {
-    struct job *job = jobs_find(tracker->jobs, id);
-    if (job) {
-        char previous[LIMIT_STATUS + 1];
-        jobs_status_name(tracker->jobs, job, previous);
-        say_event(tracker, job, "deleted", previous, source);
-        tracker_clear_topics(tracker, id);
-        tracker_note_counts(tracker);
-        log_write(level, LOG_TAG, "%s is gone from AIVA: its topics are cleared", id);
-    }
+    char previous[LIMIT_STATUS + 1], id[LIMIT_JOB_ID + 1];
+    snprintf(id, sizeof id, "%s", job->id);
+    jobs_status_name(tracker->jobs, job, previous);
+    say_event(tracker, job, "deleted", previous, source);
+    tracker_clear_topics(tracker, id);
+    tracker_note_counts(tracker);
+    log_write(level, LOG_TAG, "%s is gone from AIVA: its topics are cleared", id);
     jobs_remove(tracker->jobs, id);
 }
 
 void tracker_gone(struct tracker *tracker, const char *id, enum payload_source source)
 {
-    forget(tracker, id, source, LOG_LEVEL_INFO);
+    const struct job *job = jobs_find(tracker->jobs, id);
+    if (job)
+        tracker_forget(tracker, job, source, LOG_LEVEL_INFO);
+    else
+        jobs_remove(tracker->jobs, id);
 }

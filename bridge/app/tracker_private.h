@@ -2,11 +2,29 @@
 #define TRACKER_PRIVATE_H
 
 #include "ids.h"
+#include "idset.h"
 #include "log.h"
 #include "loop.h"
 #include "tracker.h"
 
-/* What tracker.c shares with adopt.c. */
+/* What tracker.c shares with adopt.c and turns.c. */
+
+/* The removal of jobs that a list lacks. */
+struct tracker_missing {
+    struct timer timer;
+    uint32_t list; /* its number */
+    uint64_t mark;
+    enum payload_source source;
+    size_t gone; /* so far */
+};
+
+/* The look for ended jobs whose time is over. */
+struct tracker_expiry {
+    struct timer timer;
+    bool is_walking;
+    size_t cleared;  /* so far */
+    int64_t wait_ms; /* until the next of them is due */
+};
 
 struct tracker {
     struct loop *loop;
@@ -26,9 +44,11 @@ struct tracker {
     int64_t counts_ms;   /* when they were published last */
     int64_t received_ms; /* when the event that is being handled arrived; 0: none is */
     struct timer counts_timer;
-    struct timer expiry_timer;
-    struct ids clearing; /* jobs that are gone, whose states wait for tracker_clear */
-    struct ids refused;  /* what the broker did not let be said of them */
+    struct timer unsaid_timer;
+    struct tracker_missing missing;
+    struct tracker_expiry expiry;
+    struct idset clearing; /* jobs that are gone, whose states wait for tracker_clear */
+    struct ids refused;    /* what the broker did not let be said of them */
     struct log_limit limits[JOB_UPDATE_RESULTS];
     struct log_limit full_limit, large_limit, list_limit, foreign_limit, again_limit;
     struct job_update update;  /* scratch */
@@ -40,6 +60,20 @@ struct tracker {
 void tracker_note_counts(struct tracker *tracker);
 /* Everything that is retained for the job goes, its state last. */
 void tracker_clear_topics(struct tracker *tracker, const char *id);
+/* The job is gone from AIVA. */
+void tracker_forget(struct tracker *tracker, const struct job *job, enum payload_source source,
+    enum log_level level);
+
+void tracker_init_turns(struct tracker *tracker);
+/* Makes nothing new; what is to be said again is marked to its end. */
+void tracker_stop_turns(struct tracker *tracker);
+void tracker_clear_turns(struct tracker *tracker);
+/* What the list that began last lacks, and of which nothing was heard since `mark`, is forgotten:
+ * at once as far as that is quickly done. */
+void tracker_remove_missing(struct tracker *tracker, uint64_t mark, enum payload_source source);
+bool tracker_has_expired(const struct tracker *tracker, const struct job *job, int64_t now_unix_ms);
+/* Looks for ended jobs whose time is over, where there are such. */
+void tracker_begin_expiry(struct tracker *tracker, int64_t in_ms);
 /* News of a job was not taken in, for want of room. */
 void tracker_report_full(struct tracker *tracker);
 

@@ -22,18 +22,6 @@ char *ids_last(struct ids *ids)
     return ids->items[--ids->count];
 }
 
-bool ids_remove(struct ids *ids, const char *id)
-{
-    for (size_t i = 0; i < ids->count; i++) {
-        if (strcmp(ids->items[i], id) != 0)
-            continue;
-        free(ids->items[i]);
-        ids->items[i] = ids->items[--ids->count];
-        return true;
-    }
-    return false;
-}
-
 void ids_drop_all(struct ids *ids)
 {
     while (ids->count > 0)

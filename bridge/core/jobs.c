@@ -42,8 +42,8 @@ struct jobs {
     size_t unpublished_count;
     struct tombstone *gone;
     struct tombstone_queue gone_order;
-    struct record *list_cursor;
-    uint64_t now; /* the order of knowledge */
+    struct record *walks[JOBS_WALKS]; /* what each comes to next; NULL: it is over */
+    uint64_t now;                     /* the order of knowledge */
     uint32_t list;
     size_t bytes, bytes_limit; /* of all records */
     size_t states;
@@ -85,8 +85,9 @@ static size_t record_size(const char *id, size_t text_length)
 static void unlink_record(struct jobs *jobs, struct record *record)
 {
     jobs_set_published(jobs, &record->job);
-    if (jobs->list_cursor == record)
-        jobs->list_cursor = record->hh.next;
+    for (size_t i = 0; i < JOBS_WALKS; i++)
+        if (jobs->walks[i] == record)
+            jobs->walks[i] = record->hh.next;
     jobs->state_counts[record->job.status]--;
     jobs->bytes -= record_size(record->id, record->job.length);
     HASH_DEL(jobs->table, record);
@@ -337,7 +338,6 @@ bool jobs_remove(struct jobs *jobs, const char *id)
 void jobs_list_begin(struct jobs *jobs)
 {
     jobs->list++;
-    jobs->list_cursor = jobs->table;
 }
 
 void jobs_list_saw(struct jobs *jobs, const char *id)
@@ -353,15 +353,15 @@ bool jobs_list_has_seen(const struct jobs *jobs, const char *id)
     return job && ((const struct record *)job)->listed == jobs->list;
 }
 
-struct job *jobs_list_next_missing(struct jobs *jobs, uint64_t mark)
+uint32_t jobs_list_number(const struct jobs *jobs)
 {
-    while (jobs->list_cursor) {
-        struct record *record = jobs->list_cursor;
-        if (record->listed != jobs->list && record->touched <= mark)
-            return &record->job;
-        jobs->list_cursor = record->hh.next;
-    }
-    return NULL;
+    return jobs->list;
+}
+
+bool jobs_list_lacks(const struct job *job, uint32_t number, uint64_t mark)
+{
+    const struct record *record = (const struct record *)job;
+    return record->listed < number && record->touched <= mark;
 }
 
 /* ---- The queue of unpublished jobs */
@@ -403,6 +403,25 @@ void jobs_set_observed(struct job *job, int64_t unix_ms)
 void jobs_set_cleared(struct job *job, bool cleared)
 {
     job->cleared = cleared;
+}
+
+void jobs_walk_begin(struct jobs *jobs, enum jobs_walk walk)
+{
+    jobs->walks[walk] = jobs->table;
+}
+
+struct job *jobs_walk_next(struct jobs *jobs, enum jobs_walk walk)
+{
+    struct record *record = jobs->walks[walk];
+    if (!record)
+        return NULL;
+    jobs->walks[walk] = record->hh.next;
+    return &record->job;
+}
+
+bool jobs_walk_is_over(const struct jobs *jobs, enum jobs_walk walk)
+{
+    return !jobs->walks[walk];
 }
 
 struct job *jobs_next(const struct jobs *jobs, const struct job *job)

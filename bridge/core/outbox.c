@@ -254,12 +254,12 @@ bool outbox_acknowledge(
     return true;
 }
 
-/* Of a slot only the newest value counts: an older one that was in flight need not be sent again.
- * The blame stays with the topic. */
+/* Of a slot only the newest value counts: an older one that was in flight (all ahead of what waits)
+ * need not be sent again. The blame stays with the topic. */
 static void drop_outdated(struct outbox *outbox)
 {
-    struct item *item = TAILQ_LAST(&outbox->items, item_queue);
-    memset(outbox->slots, 0, sizeof outbox->slots);
+    struct item *item = outbox->next ? TAILQ_PREV(outbox->next, item_queue, link)
+                                     : TAILQ_LAST(&outbox->items, item_queue);
     while (item) {
         struct item *previous = TAILQ_PREV(item, item_queue, link);
         struct item *newer = outbox->slots[item->slot];

@@ -1,5 +1,5 @@
 /*
- * Which jobs are shown. One pass over all jobs, with a heap of the candidates whose root is the one
+ * Which jobs are shown. One pass over all jobs, with a heap of the ended ones whose root is the one
  * that ended first.
  */
 #include "shown.h"
@@ -9,12 +9,29 @@
 
 #include "mem.h"
 
+struct candidate {
+    int64_t ended_ms;
+    char id[LIMIT_JOB_ID + 1];
+};
+
+/* Room for all places. */
+struct candidates {
+    struct candidate *items;
+    size_t count;
+};
+
 struct shown {
     size_t places;
     size_t free_for_return; /* so many places must be free before a job comes back */
     /* Ended jobs up to this one had to make room; NULL: none had to. */
     char *cut_id;
     int64_t cut_ms;
+    bool crowded;             /* not all unfinished jobs have a place */
+    struct candidates first;  /* unfinished ones; where it is crowded, those shown before */
+    struct candidates others; /* the other unfinished ones */
+    struct candidates ended;  /* the parent of i is at (i - 1) / 2, and ended before it */
+    bool has_left_out;
+    struct candidate left_out; /* the one that ended last of those that have no place */
 };
 
 struct shown *shown_new(size_t places)
@@ -22,6 +39,9 @@ struct shown *shown_new(size_t places)
     struct shown *shown = xcalloc(1, sizeof *shown);
     shown->places = places;
     shown->free_for_return = places < 10 ? 1 : places / 10;
+    shown->first.items = xcalloc(places, sizeof(struct candidate));
+    shown->others.items = xcalloc(places, sizeof(struct candidate));
+    shown->ended.items = xcalloc(places, sizeof(struct candidate));
     return shown;
 }
 
@@ -29,8 +49,17 @@ void shown_free(struct shown *shown)
 {
     if (!shown)
         return;
+    free(shown->first.items);
+    free(shown->others.items);
+    free(shown->ended.items);
     free(shown->cut_id);
     free(shown);
+}
+
+static void set_candidate(struct candidate *candidate, const struct job *job)
+{
+    candidate->ended_ms = job->ended_ms;
+    memcpy(candidate->id, job->id, strlen(job->id) + 1);
 }
 
 /* The order in which jobs ended, with the ids to tell apart those of the same moment: the same set
@@ -42,118 +71,136 @@ static int compare_ends(int64_t a_ms, const char *a_id, int64_t b_ms, const char
     return strcmp(a_id, b_id);
 }
 
-static bool ended_before(const struct job *a, const struct job *b)
+static bool ended_before(const struct candidate *a, const struct candidate *b)
 {
     return compare_ends(a->ended_ms, a->id, b->ended_ms, b->id) < 0;
 }
 
 /* ---- The heap of ended jobs */
 
-struct heap {
-    const struct job **jobs; /* the parent of i is at (i - 1) / 2, and ended before it */
-    size_t count, room;
-};
-
-static void swap(const struct job **a, const struct job **b)
+static void swap(struct candidate *a, struct candidate *b)
 {
-    const struct job *kept = *a;
+    struct candidate kept = *a;
     *a = *b;
     *b = kept;
 }
 
-static void sift_up(struct heap *heap, size_t at)
+static void sift_up(struct candidates *heap, size_t at)
 {
-    while (at > 0 && ended_before(heap->jobs[at], heap->jobs[(at - 1) / 2])) {
-        swap(&heap->jobs[at], &heap->jobs[(at - 1) / 2]);
+    while (at > 0 && ended_before(&heap->items[at], &heap->items[(at - 1) / 2])) {
+        swap(&heap->items[at], &heap->items[(at - 1) / 2]);
         at = (at - 1) / 2;
     }
 }
 
-static void sift_down(struct heap *heap)
+static void sift_down(struct candidates *heap)
 {
     size_t at = 0, child;
     while ((child = 2 * at + 1) < heap->count) {
-        if (child + 1 < heap->count && ended_before(heap->jobs[child + 1], heap->jobs[child]))
+        if (child + 1 < heap->count && ended_before(&heap->items[child + 1], &heap->items[child]))
             child++;
-        if (!ended_before(heap->jobs[child], heap->jobs[at]))
+        if (!ended_before(&heap->items[child], &heap->items[at]))
             break;
-        swap(&heap->jobs[child], &heap->jobs[at]);
+        swap(&heap->items[child], &heap->items[at]);
         at = child;
     }
 }
 
-/* Takes the job in, and returns the one for which there is no place: NULL, another one or itself.
- */
-static const struct job *heap_take(struct heap *heap, const struct job *job)
+static void leave_out(struct shown *shown, const struct candidate *candidate)
 {
-    if (heap->count < heap->room) {
-        heap->jobs[heap->count++] = job;
+    if (shown->has_left_out && ended_before(candidate, &shown->left_out))
+        return;
+    shown->has_left_out = true;
+    shown->left_out = *candidate;
+}
+
+static void take_ended(struct shown *shown, const struct candidate *candidate)
+{
+    struct candidates *heap = &shown->ended;
+    if (heap->count < shown->places) {
+        heap->items[heap->count++] = *candidate;
         sift_up(heap, heap->count - 1);
-        return NULL;
+    } else if (ended_before(candidate, &heap->items[0])) {
+        leave_out(shown, candidate);
+    } else {
+        leave_out(shown, &heap->items[0]);
+        heap->items[0] = *candidate;
+        sift_down(heap);
     }
-    if (heap->room == 0 || ended_before(job, heap->jobs[0]))
-        return job;
-    const struct job *loser = heap->jobs[0];
-    heap->jobs[0] = job;
-    sift_down(heap);
-    return loser;
+}
+
+static void shrink_ended(struct shown *shown, size_t room)
+{
+    struct candidates *heap = &shown->ended;
+    while (heap->count > room) {
+        leave_out(shown, &heap->items[0]);
+        heap->items[0] = heap->items[--heap->count];
+        sift_down(heap);
+    }
 }
 
 /* ---- Choosing */
 
-static size_t choose_unfinished(const struct shown *shown, const struct jobs *jobs,
-    shown_before *before, void *ctx, const struct job **chosen)
+void shown_begin(struct shown *shown, const struct jobs *jobs)
 {
-    size_t count = 0, unfinished = jobs_count(jobs);
+    size_t unfinished = jobs_count(jobs);
     unfinished -= jobs_state_count(jobs, JOB_COMPLETED) + jobs_state_count(jobs, JOB_FAILED) +
                   jobs_state_count(jobs, JOB_CANCELLED);
-    bool crowded = unfinished > shown->places;
-    for (int pass = crowded ? 0 : 1; pass < 2; pass++) {
-        const struct job *job = jobs_next(jobs, NULL);
-        for (; job && count < shown->places; job = jobs_next(jobs, job))
-            if (!job_has_ended(job) && !job->cleared &&
-                (!crowded || before(ctx, job) == (pass == 0)))
-                chosen[count++] = job;
+    shown->crowded = unfinished > shown->places;
+    shown->first.count = shown->others.count = shown->ended.count = 0;
+    shown->has_left_out = false;
+}
+
+void shown_take(struct shown *shown, const struct job *job, shown_before *before, void *ctx)
+{
+    struct candidate candidate;
+    if (job->cleared)
+        return;
+    if (job_has_ended(job)) {
+        set_candidate(&candidate, job);
+        take_ended(shown, &candidate);
+        return;
     }
-    return count;
+    bool leads = !shown->crowded || before(ctx, job);
+    struct candidates *list = leads ? &shown->first : &shown->others;
+    if (list->count < shown->places)
+        set_candidate(&list->items[list->count++], job);
 }
 
-/* The one that ended last of those that are not shown. */
-static void note_left_out(const struct job **last, const struct job *job)
+static bool is_above_cut(const struct shown *shown, const struct candidate *candidate)
 {
-    if (job && (!*last || ended_before(*last, job)))
-        *last = job;
+    return !shown->cut_id ||
+           compare_ends(shown->cut_ms, shown->cut_id, candidate->ended_ms, candidate->id) < 0;
 }
 
-static bool is_above_cut(const struct shown *shown, const struct job *job)
-{
-    return !shown->cut_id || compare_ends(shown->cut_ms, shown->cut_id, job->ended_ms, job->id) < 0;
-}
-
-static void set_cut(struct shown *shown, const struct job *job)
+static void set_cut(struct shown *shown)
 {
     free(shown->cut_id);
-    shown->cut_id = job ? xstrdup(job->id) : NULL;
-    shown->cut_ms = job ? job->ended_ms : 0;
+    shown->cut_id = shown->has_left_out ? xstrdup(shown->left_out.id) : NULL;
+    shown->cut_ms = shown->has_left_out ? shown->left_out.ended_ms : 0;
 }
 
-size_t shown_choose(struct shown *shown, const struct jobs *jobs, shown_before *before, void *ctx,
-    const struct job **chosen)
+size_t shown_end(struct shown *shown)
 {
-    size_t unfinished = choose_unfinished(shown, jobs, before, ctx, chosen);
-    struct heap heap = {.jobs = chosen + unfinished, .room = shown->places - unfinished};
-    const struct job *left_out = NULL;
-    for (const struct job *job = jobs_next(jobs, NULL); job; job = jobs_next(jobs, job))
-        if (job_has_ended(job) && !job->cleared)
-            note_left_out(&left_out, heap_take(&heap, job));
+    struct candidates *chosen = &shown->first, *ended = &shown->ended;
+    for (size_t i = 0; i < shown->others.count && chosen->count < shown->places; i++)
+        chosen->items[chosen->count++] = shown->others.items[i];
+    shrink_ended(shown, shown->places - chosen->count);
     size_t above = 0;
-    for (size_t i = 0; i < heap.count; i++)
-        if (is_above_cut(shown, heap.jobs[i]))
-            swap(&heap.jobs[above++], &heap.jobs[i]);
+    for (size_t i = 0; i < ended->count; i++)
+        if (is_above_cut(shown, &ended->items[i]))
+            swap(&ended->items[above++], &ended->items[i]);
     /* The others come back all at once, or not yet. */
-    if (unfinished + above + shown->free_for_return > shown->places)
-        for (; heap.count > above; heap.count--)
-            note_left_out(&left_out, heap.jobs[heap.count - 1]);
-    set_cut(shown, left_out);
-    return unfinished + heap.count;
+    if (chosen->count + above + shown->free_for_return > shown->places)
+        for (; ended->count > above; ended->count--)
+            leave_out(shown, &ended->items[ended->count - 1]);
+    set_cut(shown);
+    for (size_t i = 0; i < ended->count; i++)
+        chosen->items[chosen->count++] = ended->items[i];
+    return chosen->count;
+}
+
+const char *shown_id(const struct shown *shown, size_t index)
+{
+    return shown->first.items[index].id;
 }

@@ -360,6 +360,16 @@ void loop_breathe(struct loop *loop)
         loop->handler.meanwhile(loop->handler.ctx);
 }
 
+int64_t loop_turn_begin(void)
+{
+    return clock_monotonic_ms();
+}
+
+bool loop_turn_is_over(int64_t begun_ms)
+{
+    return clock_monotonic_ms() - begun_ms >= LOOP_TURN_MS;
+}
+
 void loop_nap(struct loop *loop, unsigned microseconds)
 {
     const struct itimerspec once = {.it_value.tv_nsec = 1000L * microseconds};

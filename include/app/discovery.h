@@ -31,8 +31,7 @@ struct discovery_handler {
 
 /* All arguments are borrowed for the life of discovery; the handler is copied. */
 struct discovery *discovery_new(struct loop *loop, const struct config *config,
-    const struct tracker *tracker, struct publisher *publisher,
-    const struct discovery_handler *handler);
+    struct tracker *tracker, struct publisher *publisher, const struct discovery_handler *handler);
 void discovery_free(struct discovery *discovery);
 
 /* ---- The broker's side */

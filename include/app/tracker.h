@@ -38,7 +38,7 @@ void tracker_free(struct tracker *tracker);
 
 /* The present moment in the order of knowledge: to be taken before a request is sent. */
 uint64_t tracker_mark(const struct tracker *tracker);
-const struct jobs *tracker_jobs(const struct tracker *tracker);
+struct jobs *tracker_jobs(const struct tracker *tracker);
 /* A first list has been applied: all jobs are known. */
 bool tracker_has_list(const struct tracker *tracker);
 

@@ -14,8 +14,6 @@ struct ids {
 void ids_take(struct ids *ids, char *id);
 /* Takes the last one out; the caller frees it. There has to be one. */
 char *ids_last(struct ids *ids);
-/* Takes that one out, wherever it stands; false where it is not there. Walks the list. */
-bool ids_remove(struct ids *ids, const char *id);
 void ids_drop_all(struct ids *ids);
 void ids_clear(struct ids *ids);
 

@@ -70,9 +70,11 @@ bool jobs_remove(struct jobs *jobs, const char *id);
 void jobs_list_begin(struct jobs *jobs);
 void jobs_list_saw(struct jobs *jobs, const char *id);
 bool jobs_list_has_seen(const struct jobs *jobs, const char *id);
-/* The next job that the list lacks and of which nothing was heard since `mark`; NULL at the end.
- * The caller removes it before it asks again. */
-struct job *jobs_list_next_missing(struct jobs *jobs, uint64_t mark);
+/* The number of the list that began last; they rise. */
+uint32_t jobs_list_number(const struct jobs *jobs);
+/* No list since the one of that number has named the job, and nothing was heard of it since `mark`.
+ */
+bool jobs_list_lacks(const struct job *job, uint32_t number, uint64_t mark);
 
 /* The queue of jobs whose state topic is to be written; each stands in it at most once. */
 void jobs_set_unpublished(struct jobs *jobs, struct job *job);
@@ -85,6 +87,19 @@ void jobs_set_cleared(struct job *job, bool cleared);
 
 /* In order of first sight. next(NULL) is the first. */
 struct job *jobs_next(const struct jobs *jobs, const struct job *job);
+
+/* The same in turns, between which jobs may come and go: those that come while the walk is not over
+ * belong to it. next returns NULL at the end. Each walk has its own place. */
+enum jobs_walk {
+    JOBS_WALK_MISSING,
+    JOBS_WALK_UNSAID,
+    JOBS_WALK_EXPIRED,
+    JOBS_WALK_SHOWN,
+    JOBS_WALKS
+};
+void jobs_walk_begin(struct jobs *jobs, enum jobs_walk walk);
+struct job *jobs_walk_next(struct jobs *jobs, enum jobs_walk walk);
+bool jobs_walk_is_over(const struct jobs *jobs, enum jobs_walk walk);
 
 /* Counts by state: the six, then the others that were seen. */
 size_t jobs_states(const struct jobs *jobs);

@@ -20,9 +20,13 @@ void shown_free(struct shown *shown);
  * places: those that have one keep it. */
 typedef bool shown_before(void *ctx, const struct job *job);
 
-/* Fills `chosen`, which has room for all places, and returns how many are to be shown, in no
- * particular order; jobs whose topics were cleared never are. Borrowed until the jobs change. */
-size_t shown_choose(struct shown *shown, const struct jobs *jobs, shown_before *before, void *ctx,
-    const struct job **chosen);
+/* A choice: begin, take each job, end. Jobs may come and go meanwhile: what is chosen is remembered
+ * by its id. Jobs whose topics were cleared are never chosen. */
+void shown_begin(struct shown *shown, const struct jobs *jobs);
+void shown_take(struct shown *shown, const struct job *job, shown_before *before, void *ctx);
+/* How many are to be shown, in no particular order. */
+size_t shown_end(struct shown *shown);
+/* The id of one of them. Borrowed until the next choice begins. */
+const char *shown_id(const struct shown *shown, size_t index);
 
 #endif

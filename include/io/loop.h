@@ -48,6 +48,13 @@ void loop_breathe(struct loop *loop);
  * before then leaves the nap as it is, and the loop may wake up once for nothing. */
 void loop_nap(struct loop *loop, unsigned microseconds);
 
+/* Work that takes long is done in turns, one a pass: a timer that is set to loop_now comes in the
+ * next. loop_turn_begin returns the moment, for loop_turn_is_over: the turn has taken long enough.
+ */
+#define LOOP_TURN_MS 10
+int64_t loop_turn_begin(void);
+bool loop_turn_is_over(int64_t begun_ms);
+
 /* The pass's time, monotonic milliseconds: read once a pass. */
 int64_t loop_now(const struct loop *loop);
 /* Any thread may push to it; its events reach on_inbox on the owner thread. */

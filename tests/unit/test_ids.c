@@ -30,29 +30,10 @@ static void test_ids_gives_the_last_one_first(void **state)
     ids_clear(&ids);
 }
 
-static void test_ids_takes_one_out_wherever_it_stands(void **state)
-{
-    (void)state;
-    struct ids ids = {0};
-    assert_false(ids_remove(&ids, "a"));
-    ids_take(&ids, xstrdup("a"));
-    ids_take(&ids, xstrdup("b"));
-    ids_take(&ids, xstrdup("c"));
-    assert_false(ids_remove(&ids, "d"));
-    assert_true(ids_remove(&ids, "a"));
-    assert_false(ids_remove(&ids, "a"));
-    assert_true(ids_remove(&ids, "c"));
-    assert_int_equal(ids.count, 1);
-    assert_string_equal(ids.items[0], "b");
-    ids_clear(&ids);
-    assert_int_equal(ids.count, 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ids_gives_the_last_one_first),
-        cmocka_unit_test(test_ids_takes_one_out_wherever_it_stands),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

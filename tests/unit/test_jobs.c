@@ -155,14 +155,43 @@ static void test_jobs_that_a_list_lacks_are_missing_unless_heard_of_since(void *
     stream_says(f, texts[1]);
     jobs_list_begin(f->jobs);
     jobs_list_saw(f->jobs, "c");
+    uint32_t number = jobs_list_number(f->jobs);
     struct job *job;
     char gone[8] = "";
-    while ((job = jobs_list_next_missing(f->jobs, mark))) {
+    jobs_walk_begin(f->jobs, JOBS_WALK_MISSING);
+    while ((job = jobs_walk_next(f->jobs, JOBS_WALK_MISSING))) {
+        if (!jobs_list_lacks(job, number, mark))
+            continue;
         strcat(gone, job->id);
         assert_true(jobs_remove(f->jobs, gone + strlen(gone) - 1));
+        /* Another list meanwhile: what that one names is there, what it lacks it says nothing of.
+         */
+        jobs_list_begin(f->jobs);
     }
     assert_string_equal(gone, "ad");
     assert_int_equal(jobs_count(f->jobs), 2);
+}
+
+static void test_jobs_walk_goes_on_whatever_comes_and_goes(void **state)
+{
+    struct fixture *f = *state;
+    char text[64], id[2] = "a", walked[8] = "";
+    for (; id[0] <= 'e'; id[0]++) {
+        snprintf(text, sizeof text, "{\"job_id\":\"%s\",\"status\":\"queued\"}", id);
+        stream_says(f, text);
+    }
+    jobs_walk_begin(f->jobs, JOBS_WALK_UNSAID);
+    jobs_walk_begin(f->jobs, JOBS_WALK_SHOWN);
+    assert_string_equal(jobs_walk_next(f->jobs, JOBS_WALK_UNSAID)->id, "a");
+    assert_true(
+        jobs_remove(f->jobs, "a") && jobs_remove(f->jobs, "b") && jobs_remove(f->jobs, "d"));
+    stream_says(f, "{\"job_id\":\"f\",\"status\":\"queued\"}");
+    for (struct job *job; (job = jobs_walk_next(f->jobs, JOBS_WALK_UNSAID));)
+        strcat(walked, job->id);
+    assert_string_equal(walked, "cef");
+    assert_true(jobs_walk_is_over(f->jobs, JOBS_WALK_UNSAID));
+    assert_false(jobs_walk_is_over(f->jobs, JOBS_WALK_SHOWN));
+    assert_string_equal(jobs_walk_next(f->jobs, JOBS_WALK_SHOWN)->id, "c");
 }
 
 static void test_jobs_that_are_gone_come_back_only_by_a_later_list(void **state)
@@ -399,6 +428,7 @@ int main(void)
         TEST(test_jobs_let_nothing_older_overwrite_the_stream),
         TEST(test_jobs_let_no_answer_overwrite_what_was_learnt_since_it_was_asked_for),
         TEST(test_jobs_that_a_list_lacks_are_missing_unless_heard_of_since),
+        TEST(test_jobs_walk_goes_on_whatever_comes_and_goes),
         TEST(test_jobs_that_are_gone_come_back_only_by_a_later_list),
         TEST(test_jobs_count_by_state_also_unknown_ones),
         TEST(test_jobs_survive_more_unknown_states_than_they_count),

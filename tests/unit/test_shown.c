@@ -66,9 +66,21 @@ static bool was_before(void *ctx, const struct job *job)
     return strstr(f->before, id) != NULL;
 }
 
+/* Fills f->chosen and returns how many they are. */
+static size_t choose(struct fixture *f)
+{
+    shown_begin(f->shown, f->jobs);
+    for (const struct job *job = jobs_next(f->jobs, NULL); job; job = jobs_next(f->jobs, job))
+        shown_take(f->shown, job, was_before, f);
+    size_t count = shown_end(f->shown);
+    for (size_t i = 0; i < count; i++)
+        f->chosen[i] = jobs_find(f->jobs, shown_id(f->shown, i));
+    return count;
+}
+
 static void assert_shown(struct fixture *f, const char *expected)
 {
-    size_t count = shown_choose(f->shown, f->jobs, was_before, f, f->chosen);
+    size_t count = choose(f);
     f->ids[0] = '\0';
     for (const struct job *job = jobs_next(f->jobs, NULL); job; job = jobs_next(f->jobs, job))
         for (size_t i = 0; i < count; i++)
@@ -172,11 +184,11 @@ static void test_shown_a_job_that_ended_later_needs_no_free_tenth(void **state)
         snprintf(id, sizeof id, "j%d", i);
         add(f, id, i);
     }
-    assert_int_equal(shown_choose(f->shown, f->jobs, was_before, f, f->chosen), 20);
+    assert_int_equal(choose(f), 20);
     jobs_remove(f->jobs, "j20");
-    assert_int_equal(shown_choose(f->shown, f->jobs, was_before, f, f->chosen), 19);
+    assert_int_equal(choose(f), 19);
     add(f, "late", 50);
-    assert_int_equal(shown_choose(f->shown, f->jobs, was_before, f, f->chosen), 20);
+    assert_int_equal(choose(f), 20);
     assert_shown(f, "j11 j12 j13 j14 j15 j16 j17 j18 j19 j21 j22 j23 j24 j25 j26 j27 j28 j29 j30 "
                     "late ");
 }
@@ -222,7 +234,7 @@ static void test_shown_is_what_the_rule_says(void **state)
             jobs_remove(f->jobs, id);
         else
             add(f, id, (int)((random >> 10) % 7) - 1);
-        size_t count = shown_choose(f->shown, f->jobs, was_before, f, f->chosen);
+        size_t count = choose(f);
         size_t unfinished = 0, total = jobs_count(f->jobs), worse = 0;
         for (size_t i = 0; i < count; i++)
             unfinished += !job_has_ended(f->chosen[i]);
