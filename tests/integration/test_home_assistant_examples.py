@@ -1,5 +1,6 @@
 """The examples in config/home-assistant: valid, and about entities, topics and triggers that there really are."""
 
+import html
 import json
 import pathlib
 import re
@@ -106,6 +107,17 @@ def test_blueprint_finds_the_bridge_and_its_triggers(home):
     assert {(trigger["type"], choice["value"]) for choice in choices} <= there
 
 
+HOSTILE = ("<img src=x onerror=alert(1)>|`a`|{{ 7 * 7 }}|{% raw %}|[a](http://evil.example)|![b](//evil.example)"
+           "|http://evil.example|www.evil.example|*c* _d_ ~e~ # \\| &lt; \"f' <!-- g@evil.example")
+
+
+def read_back(text):
+    """What a reader sees of words of others in Markdown, where nothing in them acts as Markdown, HTML or a link:
+    letters, digits and spaces stand as they are, and all else as character references."""
+    assert re.fullmatch(r"(\w|[ :]|&#\d+;)*", text.replace("_", "\n")), text
+    return html.unescape(text)
+
+
 def fail(world):
     """A job that fails; returns its id and the event that the bridge publishes for it."""
     name = world.create("processing")
@@ -122,9 +134,11 @@ def test_blueprint_runs_when_a_run_has_failed(home, shared):
     action, = BLUEPRINT["blueprint"]["input"]["then_do"]["default"]
     trigger = {"payload_json": message.json}
     assert home.render(action["data"]["title"], trigger=trigger) == "AIVA: failed"
-    assert home.render(action["data"]["message"], trigger=trigger) == f"Sample {name}: Disk full."
+    assert read_back(home.render(action["data"]["message"], trigger=trigger)) == f"Sample {name}: Disk full."
     bare = {"payload_json": {"job_id": name, "event_type": "failed"}}
-    assert home.render(action["data"]["message"], trigger=bare) == name
+    assert read_back(home.render(action["data"]["message"], trigger=bare)) == name
+    hostile = {"payload_json": {**message.json, "sample_name": HOSTILE, "message": HOSTILE}}
+    assert read_back(home.render(action["data"]["message"], trigger=hostile)) == f"{HOSTILE}: {HOSTILE}"
 
 
 def test_automation_runs_when_a_run_has_failed(home, shared):
@@ -140,7 +154,9 @@ def test_automation_runs_when_a_run_has_failed(home, shared):
 
     assert home.render(condition["value_template"], trigger=state(message.json)) == "True"
     text = home.render(action["data"]["message"], trigger=state(message.json))
-    assert text == f"Sample {name}: Disk full."
+    assert read_back(text) == f"Sample {name}: Disk full."
+    hostile = state({**message.json, "sample_name": HOSTILE, "message": HOSTILE})
+    assert read_back(home.render(action["data"]["message"], trigger=hostile)) == f"{HOSTILE}: {HOSTILE}"
     assert home.render(action["data"]["notification_id"], trigger=state(message.json)) == f"aiva_{name}"
     other = state({**message.json, "event_type": "completed"})
     assert home.render(condition["value_template"], trigger=other) == "False"
@@ -168,7 +184,8 @@ def notice(home, waits, variables, trigger):
     """What the script tells in the end."""
     _, step, tell = waits
     variables = set_variables(home, step["variables"], {**variables, "wait": types.SimpleNamespace(trigger=trigger)})
-    return [home.render(tell["data"][key], **variables) for key in ("title", "message")]
+    title, message = (home.render(tell["data"][key], **variables) for key in ("title", "message"))
+    return [title, read_back(message)]
 
 
 @pytest.mark.parametrize("status, title", [("processing", "AIVA: cancelled"), ("completed", "AIVA: not cancelled")])
@@ -193,6 +210,8 @@ def test_script_asks_and_knows_its_answer(home, shared, status, title):
     detail = "" if status == "processing" else f": {result.json['detail']}"
     told = notice(home, waits, variables, types.SimpleNamespace(payload_json=result.json))
     assert told == [title, name + detail]
+    refused = types.SimpleNamespace(payload_json={"ok": False, "detail": HOSTILE})
+    assert notice(home, waits, variables, refused)[1] == f"{name}: {HOSTILE}"
     assert (shared.simulator.jobs()[name]["status"] == "cancelled") == (status == "processing")
 
 
@@ -220,13 +239,32 @@ def test_card_shows_every_job_with_its_progress(home):
     assert lines[:2] == ["| Job | Status | Progress |", "|:--|:--|:--|"]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
     assert all(len(row) == 3 for row in rows)
-    shown = {re.match(r"\[(.*)\]", row[0])[1]: row[1:] for row in rows}
+    shown = {read_back(re.match(r"\[(.*)\]", row[0])[1]): row[1:] for row in rows}
     assert shown["Sample job_abc123"] == ["processing", "▰▰▰▰▱▱▱▱▱▱ 42 %"]
-    assert shown["A   B"] == ["queued", ""]
+    assert shown["A | B"] == ["queued", ""]
     assert shown["Sample job_old"][0] == "failed"
-    assert list(shown)[:2] == ["Sample job_abc123", "A   B"], "unfinished jobs come first"
+    assert list(shown)[:2] == ["Sample job_abc123", "A | B"], "unfinished jobs come first"
     identity = home.devices["aiva_job_job_abc123"]["id"]
     assert f"(/config/devices/device/{identity})" in rows[0][0]
+
+
+def test_card_shows_words_of_others_as_they_are(home):
+    """Neither a sample's name nor AIVA's message makes a link, a picture, a row or anything else."""
+    name = home.entities["sensor.aiva_job_job_abc123"]
+    before = name.name, dict(name.attributes)
+    progress = home.entities["sensor.aiva_job_job_abc123_progress"]
+    percent, progress.state = progress.state, "unknown"
+    name.name, name.attributes["message"] = HOSTILE + "\n\u202e", HOSTILE
+    try:
+        lines = [line.strip() for line in home.render(markdown(1)).splitlines() if line.strip()]
+    finally:
+        name.name, progress.state = before[0], percent
+        name.attributes = before[1]
+    row, = (line for line in lines if "img" in line)
+    link, status, message = (cell.strip() for cell in row.strip("|").split("|"))
+    text, target = re.fullmatch(r"\[(.*)\]\((/config/devices/device/\w+)\)", link).groups()
+    assert read_back(text) == HOSTILE + "  " and target.endswith(home.devices["aiva_job_job_abc123"]["id"])
+    assert (status, read_back(message)) == ("processing", HOSTILE)
 
 
 def test_card_without_jobs(home):
@@ -240,6 +278,12 @@ def test_card_without_jobs(home):
 
 def test_card_tells_of_trouble_with_aiva(home):
     assert "AIVA is streaming:" in re.sub(r"\s+", " ", home.render(markdown(0)))
+    upstream = home.entities["sensor.aiva_bridge_aiva_connection"]
+    detail, upstream.attributes["detail"] = upstream.attributes["detail"], HOSTILE
+    alert = re.sub(r"\s+", " ", home.render(markdown(0)))
+    upstream.attributes["detail"] = detail
+    found = re.fullmatch('<ha-alert alert-type="error">AIVA is streaming: (.*)</ha-alert>', alert)
+    assert read_back(found[1]) == HOSTILE
     condition, = next(node for node in nodes(CARD) if node.get("type") == "conditional")["conditions"]
     assert home.entities[condition["entity"]].state == "off"
     assert of_bridge("upstream") == home.entities[condition["entity"]].component["state_topic"]

@@ -5,6 +5,7 @@ import json
 import re
 import signal
 
+import pytest
 from harness.simulator import KEY
 from harness.waiting import wait_until
 from nodered import OTHER_ROOT, named, with_setting
@@ -101,12 +102,18 @@ def test_page_shows_and_drops_jobs(lab):
     wait_until(lambda: row_of(lab, name) is None, "the job to leave the page", pause=0.05)
 
 
-def test_page_shows_names_as_they_are(lab):
-    text = "<script>alert('1')</script> & \"co\""
-    name = lab.create("processing", sample_name=text)
+@pytest.mark.parametrize("text", [
+    "<script>alert('1')</script> & \"co\"", "<img src=x onerror=alert(1)>", "' onmouseover=alert(1) x='",
+    "{{page.bridge}} {{{msg.payload}}} {{#page.jobs}} {{=<% %>=}}", "</td></table><a href=//evil.example>a</a> | `b`"])
+def test_page_shows_words_of_others_as_they_are(lab, text):
+    """As text, whoever they are from: who named the sample, or AIVA."""
+    name = lab.create("processing", sample_name=text, message=f"m {text}")
     row = wait_row(lab, name, "processing")
     assert row[0] == [*text.split(), name]
-    assert "<script" not in lab.node_red.page()
+    assert row[3] == ["m", *text.split()]
+    page = lab.node_red.page()
+    assert text not in page
+    assert not re.search("<(script|img|a)\\b|onmouseover=", page)
 
 
 def test_page_says_how_the_bridge_is(lab):

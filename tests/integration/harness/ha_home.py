@@ -70,6 +70,7 @@ class Home:
         environment = ha_values.make_environment()
         environment.tests["match"] = lambda value, pattern: re.match(pattern, value) is not None
         environment.filters["int"] = as_int
+        environment.filters["ord"] = ord
         environment.globals.update(
             states=States(self), state_attr=self._state_attr, device_id=self._device_id,
             device_attr=self._device_attr, device_entities=self._device_entities)
