@@ -65,6 +65,40 @@ def test_other_methods_are_refused(shared, here, method):
     assert headers["Allow"] == "GET, HEAD"
 
 
+@pytest.mark.parametrize("host, served", [
+    ("127.0.0.1", True), ("localhost", True), ("LOCALHOST.:80", True), ("[::1]:9280", True), ("bridge.localhost", True),
+    ("evil.example", False), ("evil.example:9280", False), ("127.0.0.1.evil.example", False), ("192.0.2.7", False),
+    ("localhost:x", False), ("", False)])
+def test_hosts(shared, here, host, served):
+    """A page of another site that has its name resolve to this machine reads nothing."""
+    for path in ("/healthz", "/readyz", "/metrics", "/other"):
+        status, _, body = here.ask(path, headers={"Host": host})
+        assert (status != 421) == served
+        assert served or "aiva_bridge" not in body
+    assert here.ask("/healthz")[0] == 200
+    if not served:
+        wait_until(lambda: "http.listen: a request for the host" in shared.bridge.output(), "a line about it")
+
+
+def test_a_name_that_is_listened_on(world):
+    """As in a container: listen on its name, and be asked by that name or by the address behind it."""
+    listener = Listener(free_port(), "bridge.slow.test")
+    world.start(config={"http.listen": listener.listen}, env=preloading("slow_dns", SLOW_DNS_S="0"))
+    asked = Listener(listener.port)
+    for host, status in ((f"bridge.slow.test:{listener.port}", 200), ("BRIDGE.slow.test", 200),
+                         (f"127.0.0.1:{listener.port}", 200), ("other.slow.test", 421)):
+        assert asked.ask("/metrics", headers={"Host": host})[0] == status
+
+
+def test_all_addresses(world):
+    """Any address will do, as there may be a translation on the way; a name will not."""
+    listener = Listener(free_port(), "0.0.0.0")
+    world.start(config={"http.listen": listener.listen})
+    asked = Listener(listener.port)
+    for host, status in (("192.0.2.7:9280", 200), ("[2001:db8::1]", 200), ("localhost", 200), ("bridge:9280", 421)):
+        assert asked.ask("/metrics", headers={"Host": host})[0] == status
+
+
 def test_it_is_off_by_default(world, witness):
     """The bridge listens nowhere. Where it is told to, the witness sees it."""
     world.start(env=witness.env)
