@@ -24,6 +24,7 @@
 #include "payload.h"
 #include "poller.h"
 #include "publisher.h"
+#include "refusals.h"
 #include "request.h"
 #include "secret.h"
 #include "tracker.h"
@@ -35,9 +36,6 @@
 #define CALL_TIMEOUT_MS  15000
 #define BACKOFF_BASE_MS  500
 #define BACKOFF_CAP_MS   5000
-/* Whoever floods the bridge with commands that it refuses shall not flood its log too. */
-#define LOGGED_PER_S   1
-#define LOGGED_AT_ONCE 50
 
 static const struct verb {
     const char *name;
@@ -87,8 +85,7 @@ struct commands {
     bool stopped;     /* what comes now would outlive the connection: it is refused */
     struct log_limit response_limit;
     struct log_limit dropped_limit;
-    struct bucket log_bucket; /* refusals that may be logged */
-    unsigned unlogged;
+    struct refusals refusals;
 };
 
 static void fire(void *ctx);
@@ -108,7 +105,7 @@ struct commands *commands_new(struct loop *loop, struct http_client *client,
     commands->counters = counters;
     bucket_init(
         &commands->bucket, config->commands.rate_per_s, config->commands.burst, loop_now(loop));
-    bucket_init(&commands->log_bucket, LOGGED_PER_S, LOGGED_AT_ONCE, loop_now(loop));
+    refusals_init(&commands->refusals, loop);
     TAILQ_INIT(&commands->queue);
     return commands;
 }
@@ -130,6 +127,7 @@ void commands_free(struct commands *commands)
         http_cancel(command->call);
         free_command(command);
     }
+    refusals_stop(&commands->refusals);
     free(commands);
 }
 
@@ -144,8 +142,9 @@ static void count(const struct command *command, const char *error)
 static void answer(struct command *command, const struct verdict *verdict)
 {
     struct commands *commands = command->owner;
+    bool quiet = verdict->error && !refusals_pass(&commands->refusals, verdict->error);
     count(command, verdict->error);
-    request_answer(&command->request, commands->config, commands->publisher, verdict,
+    request_answer(&command->request, commands->config, commands->publisher, verdict, quiet,
         loop_now(commands->loop) - command->started_ms);
     free_command(command);
 }
@@ -494,19 +493,6 @@ static const char *find_objection(struct command *command, bool retained, const 
     return NULL;
 }
 
-/* Whether a refusal is to be logged. */
-static bool is_logged(struct commands *commands)
-{
-    if (!bucket_take(&commands->log_bucket, loop_now(commands->loop))) {
-        commands->unlogged++;
-        return false;
-    }
-    if (commands->unlogged > 0)
-        log_warn("%u refused commands were not logged: too many at a time", commands->unlogged);
-    commands->unlogged = 0;
-    return true;
-}
-
 /* Commands that are refused faster than the broker takes the answers would fill the memory. */
 static bool is_flooded(struct commands *commands)
 {
@@ -530,10 +516,7 @@ void commands_receive(
     struct command *command = new_command(commands, topic, message);
     const char *objection = find_objection(command, message->retained, &detail);
     if (objection) {
-        answer(command, &(struct verdict){.error = objection,
-                            .detail = detail,
-                            .refused = true,
-                            .quiet = !is_logged(commands)});
+        answer(command, &(struct verdict){.error = objection, .detail = detail, .refused = true});
         return;
     }
     TAILQ_INSERT_TAIL(&commands->queue, command, link);

@@ -180,15 +180,15 @@ static void say(const struct request *request, const struct verdict *verdict, in
                           : request->level ? request->level
                                            : "the bridge";
     if (verdict->error)
-        log_warn("the command %s for %s: %s: %s", request->command, subject, verdict->error,
-            verdict->detail ? verdict->detail : "");
+        log_warn("the command %.*s for %.*s: %s: %s", LIMIT_JOB_ID, request->command, LIMIT_JOB_ID,
+            subject, verdict->error, verdict->detail ? verdict->detail : "");
     else
         log_info("the command %s for %s: done in %lld ms", request->command, subject,
             (long long)duration_ms);
 }
 
 void request_answer(const struct request *request, const struct config *config,
-    struct publisher *publisher, const struct verdict *verdict, int64_t duration_ms)
+    struct publisher *publisher, const struct verdict *verdict, bool quiet, int64_t duration_ms)
 {
     struct buf topic, payload;
     buf_init(&topic, UINT16_MAX);
@@ -197,7 +197,7 @@ void request_answer(const struct request *request, const struct config *config,
     append_payload(&payload, request, verdict, duration_ms);
     if (!topic.failed && !payload.failed)
         publish(publisher, request, verdict, &topic, &payload);
-    if (!verdict->quiet)
+    if (!quiet)
         say(request, verdict, duration_ms);
     buf_clear(&topic);
     buf_clear(&payload);

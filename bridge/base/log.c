@@ -188,18 +188,24 @@ void log_change_level(int by)
     log_threshold = (enum log_level) new;
 }
 
-bool log_limit_pass(struct log_limit *limit, int64_t now_ms, unsigned *suppressed)
+bool log_limit_pass_within(struct log_limit *limit, int64_t now_ms, int64_t first_ms,
+    int64_t longest_ms, unsigned *suppressed)
 {
     if (now_ms < limit->next_ms) {
         limit->suppressed++;
         return false;
     }
     bool goes_on = limit->suppressed > 0 && now_ms - limit->next_ms < limit->period_ms;
-    limit->period_ms = goes_on ? 2 * limit->period_ms : LIMIT_PERIOD_MS;
-    if (limit->period_ms > LIMIT_LONGEST_MS)
-        limit->period_ms = LIMIT_LONGEST_MS;
+    limit->period_ms = goes_on ? 2 * limit->period_ms : first_ms;
+    if (limit->period_ms > longest_ms)
+        limit->period_ms = longest_ms;
     *suppressed = limit->suppressed;
     limit->suppressed = 0;
     limit->next_ms = now_ms + limit->period_ms;
     return true;
+}
+
+bool log_limit_pass(struct log_limit *limit, int64_t now_ms, unsigned *suppressed)
+{
+    return log_limit_pass_within(limit, now_ms, LIMIT_PERIOD_MS, LIMIT_LONGEST_MS, suppressed);
 }

@@ -43,12 +43,11 @@ struct verdict {
     const char *status, *message; /* the upstream's words */
     const char *detail;           /* for people */
     bool refused;                 /* at once: the answer is no news, and may wait */
-    bool quiet;                   /* not to be logged */
 };
 
 /* Publishes the answer on the result topic and, where there is one, on the Response Topic; says it
- * in the log unless the verdict is quiet. */
+ * in the log unless `quiet`. */
 void request_answer(const struct request *request, const struct config *config,
-    struct publisher *publisher, const struct verdict *verdict, int64_t duration_ms);
+    struct publisher *publisher, const struct verdict *verdict, bool quiet, int64_t duration_ms);
 
 #endif

@@ -59,6 +59,9 @@ struct log_limit {
 /* True at most once a minute for each limit, and down to once in 16 minutes while the message keeps
  * coming. *suppressed: how many were held back before this one. */
 bool log_limit_pass(struct log_limit *limit, int64_t now_ms, unsigned *suppressed);
+/* The same with another period, which doubles up to the longest. */
+bool log_limit_pass_within(struct log_limit *limit, int64_t now_ms, int64_t first_ms,
+    int64_t longest_ms, unsigned *suppressed);
 
 /* Writes at most once a minute, as log_limit_pass says; a later line says how many like it were not
  * written. At least one argument follows the format. */

@@ -2,7 +2,10 @@
 
 import json
 import signal
+import time
 
+import pytest
+from harness.topics import of_job
 from harness.waiting import wait_until
 from harness.world import job
 
@@ -72,6 +75,43 @@ def test_events_cannot_flood_the_log(world):
     lines = [line for line in world.bridge.output().splitlines() if "is skipped" in line]
     assert len(lines) == 2
     assert any('job_id: "no-status"' in line for line in lines)
+
+
+@pytest.mark.parametrize("error, status, command, count", [
+    ("bad_topic", "processing", "nothing", 300),
+    ("retained", "processing", "cancel", 300),
+    ("rejected", "completed", "cancel", 40)])
+def test_refused_commands_cannot_flood_the_log(world, error, status, command, count):
+    """Of one kind one line a second, whoever has refused them; the others are counted, and none is forgotten."""
+    names = [f"job-{number}" for number in range(40 if error == "rejected" else 1)]
+    world.start([job(name, status) for name in names])
+    began = time.monotonic()
+    since = world.recorder.mark()
+    for number in range(count):
+        world.recorder.publish(of_job(names[number % len(names)], f"command/{command}"),
+                               b"{}", retain=error == "retained")
+    wait_until(lambda: sum(len(world.results(name, since)) for name in names) >= count, "the answers")
+    assert world.command(names[0], "refresh")["ok"]
+    wait_log(world, f"more commands: {error}")
+    took = time.monotonic() - began
+    world.bridge.stop()
+    lines = [line for line in world.bridge.output().splitlines() if " warn commands: " in line and error in line]
+    counted = [int(line.split(" and ")[1].split()[0]) for line in lines if " and " in line]
+    assert len(lines) - len(counted) + sum(counted) == count
+    assert len(lines) <= took + 3
+
+
+def test_a_refused_command_now_and_then_is_logged_each_time(world):
+    """With what it was; and what others chose to write is cut."""
+    world.start([job("one")])
+    assert not world.command("one", "nothing")["ok"]
+    assert world.command("one", "x" * 5000)["error"] == "bad_topic"
+    assert not world.refresh(retain=True)["ok"]
+    world.bridge.stop()
+    lines = [line for line in world.bridge.output().splitlines() if " warn commands: " in line]
+    assert any("the command nothing for one: bad_topic: there is no such command" in line for line in lines)
+    assert any("the command refresh for the bridge: retained: " in line for line in lines)
+    assert max(map(len, lines)) < 500
 
 
 def test_many_jobs_that_vanish_are_counted(world):
