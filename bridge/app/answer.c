@@ -17,10 +17,10 @@ void answer_detail(const struct http_answer *answer, char *out, size_t size)
         const struct json_member *detail = json_find(&body, "detail");
         /* Validation errors come as an array or an object: shown as they stand. */
         if (detail && !json_is_null(detail->value) && !json_decode_string(detail->value, &text))
-            json_append_slice(&text, detail->value);
+            json_clean(&text, detail->value.at, detail->value.length);
     }
     snprintf(out, size, "%s", text.length > 0 ? text.data : "");
-    secret_mask(out);
+    secret_mask_key_in_text(out);
     buf_clear(&text);
     json_object_clear(&body);
 }
@@ -39,5 +39,5 @@ void answer_describe(const struct http_answer *answer, char *out, size_t size)
         snprintf(out, size, "AIVA answered %d: %s", answer->status, detail);
     else
         snprintf(out, size, "AIVA answered %d", answer->status);
-    secret_mask(out);
+    secret_mask_key_in_text(out);
 }

@@ -202,7 +202,7 @@ static void read_member(const struct commands *commands, const struct json_objec
     const struct json_member *member = json_find(body, name);
     if (member && !job_is_hidden(&hidden, name) && json_decode_string(member->value, out) &&
         out->length > 0)
-        secret_mask(out->data);
+        secret_mask_key_in_text(out->data);
 }
 
 static void read_said(struct commands *commands, const struct http_answer *http, struct said *said)

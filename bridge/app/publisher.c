@@ -10,6 +10,7 @@
 
 #include "convicts.h"
 #include "counters.h"
+#include "json.h"
 #include "limit.h"
 #include "loop.h"
 #include "mem.h"
@@ -184,21 +185,30 @@ static void check_pressure(void *ctx)
 
 /* ---- Taking messages */
 
-/* AIVA's words are passed on as they stand; the key is not, should they ever hold it. */
+/* What comes in is cleaned there. This is the last line of defence: what is retained stays. */
+static void cover_key(struct buf *out, const char *payload, size_t length, bool json)
+{
+    buf_init(out, 3 * length);
+    if (json)
+        json_clean(out, payload, length);
+    else if (buf_append(out, payload, length))
+        out->length = secret_mask_key(out->data, out->length);
+}
+
 static uint64_t send_without_key(struct publisher *publisher, const struct outbox_message *message)
 {
     struct outbox_message masked = *message;
-    char *payload;
+    struct buf payload;
     if (secret_key_is_in(message->topic, strlen(message->topic))) {
         log_error_limited(&publisher->key_limit, loop_now(publisher->loop), "%s",
             "a message whose topic would hold the API key is not published");
         return 0;
     }
-    payload = xmemdup0(message->payload, message->payload_length);
-    secret_mask_key(payload, message->payload_length);
-    masked.payload = payload;
+    cover_key(&payload, message->payload, message->payload_length, message->json);
+    masked.payload = payload.data;
+    masked.payload_length = payload.length;
     uint64_t sequence = outbox_push(publisher->outbox, &masked);
-    free(payload);
+    buf_clear(&payload);
     return sequence;
 }
 
@@ -226,7 +236,14 @@ static void queue_own(struct publisher *publisher, enum owntopic topic, bool fir
 void publisher_set(
     struct publisher *publisher, enum owntopic topic, const char *payload, size_t length)
 {
-    owntopics_set(&publisher->own, topic, payload, length);
+    if (secret_key_is_in(payload, length)) {
+        struct buf covered;
+        cover_key(&covered, payload, length, topic != OWNTOPIC_STATE);
+        owntopics_set(&publisher->own, topic, covered.data, covered.length);
+        buf_clear(&covered);
+    } else {
+        owntopics_set(&publisher->own, topic, payload, length);
+    }
     if (publisher->mqtt)
         queue_own(publisher, topic, false);
 }

@@ -20,6 +20,17 @@
 
 /* ---- Taking it in */
 
+/* As it came, but for what must not be published. */
+static char *copy_clean(struct json_slice value, bool untidy)
+{
+    if (!json_is_unclean(value.at, value.length, untidy))
+        return xmemdup0(value.at, value.length);
+    struct buf clean;
+    buf_init(&clean, 3 * value.length);
+    json_clean(&clean, value.at, value.length);
+    return buf_take(&clean);
+}
+
 /* The payload's `id`, if it is a JSON object that has one. */
 static void take_id(struct request *request, const struct mqtt_message *message)
 {
@@ -31,7 +42,7 @@ static void take_id(struct request *request, const struct mqtt_message *message)
         request->id_too_long = id && id->value.length > LIMIT_COMMAND_ID + quotes &&
                                (quotes > 0 || json_is_number(id->value));
         if (id && !request->id_too_long && (quotes > 0 || json_is_number(id->value)))
-            request->id = xmemdup0(id->value.at, id->value.length);
+            request->id = copy_clean(id->value, body.untidy);
     }
     json_object_clear(&body);
 }

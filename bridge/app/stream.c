@@ -155,7 +155,7 @@ static void go_down(
     bool held = stream->open && loop_now(stream->loop) - stream->opened_ms >= HELD_MS;
     char text[512];
     snprintf(text, sizeof text, "%s", reason);
-    secret_mask(text);
+    secret_mask_key_in_text(text);
     stream_stop(stream);
     if (held)
         backoff_reset(&stream->backoff);

@@ -77,6 +77,22 @@ size_t utf8_decode(const char *bytes, size_t length, uint32_t *code_point)
     return size;
 }
 
+size_t utf8_encode(uint32_t code_point, char out[static 4])
+{
+    static const uint32_t beyond[] = {0, 0x80, 0x800, 0x10000, 0x110000};
+    static const unsigned char leads[] = {0, 0, 0xC0, 0xE0, 0xF0};
+    size_t size = 1;
+
+    while (code_point >= beyond[size])
+        size++;
+    for (size_t i = size - 1; i > 0; i--) {
+        out[i] = (char)(0x80 | (code_point & 0x3F));
+        code_point >>= 6;
+    }
+    out[0] = (char)(leads[size] | code_point);
+    return size;
+}
+
 bool utf8_is_control_or_nonchar(uint32_t code_point)
 {
     if (code_point < 0x20 || (code_point >= 0x7F && code_point <= 0x9F))

@@ -79,10 +79,10 @@ static bool append_reduced(struct buf *out, const struct json_member *component)
     if (json_object_read(&inner, component->value.at, component->value.length) == JSON_OK)
         platform = json_find(&inner, "platform");
     if (platform) {
-        buf_append_text(out, ",\"");
-        json_append_slice(out, component->name);
-        buf_append_text(out, "\":{\"platform\":");
-        json_append_slice(out, platform->value);
+        buf_append_char(out, ',');
+        json_clean(out, component->name.at - 1, component->name.length + 2);
+        buf_append_text(out, ":{\"platform\":");
+        json_clean(out, platform->value.at, platform->value.length);
         buf_append_char(out, '}');
     }
     json_object_clear(&inner);

@@ -41,7 +41,7 @@ const char *job_update_result_text(enum job_update_result result)
         [JOB_UPDATE_AMBIGUOUS] = "it gives job_id or status more than once",
         [JOB_UPDATE_NO_ID] = "it has no job_id that is a string",
         [JOB_UPDATE_REFUSED_ID] =
-            "its job_id is empty, '.', '..', longer than 128 bytes or no text",
+            "its job_id is empty, '.', '..', longer than 128 bytes, no text, or the API key",
         [JOB_UPDATE_NO_STATUS] = "it has no status that is a string of 1 to 64 bytes",
     };
     return texts[result];
@@ -74,6 +74,29 @@ static bool copy_string(const struct json_member *member, char *out, size_t size
     return fits;
 }
 
+/* An id that would be changed by cleaning could become another job's. */
+static bool has_usable_id(const struct json_object *object)
+{
+    const struct json_member *id = json_find(object, "job_id");
+    struct json_problem problem;
+    return !id || !json_is_string(id->value) ||
+           (json_check(id->value.at, id->value.length, &problem) == JSON_OK &&
+               !json_is_unclean(id->value.at, id->value.length, false));
+}
+
+static bool clean(struct job_update *update, const char *text, size_t length)
+{
+    buf_clear(&update->cleaned);
+    /* Where a key is covered, control characters of the same string may take three times as much.
+     */
+    buf_init(&update->cleaned, 3 * length);
+    json_clean(&update->cleaned, text, length);
+    if (update->cleaned.failed)
+        return false;
+    update->json = json_object_read(&update->object, update->cleaned.data, update->cleaned.length);
+    return update->json == JSON_OK;
+}
+
 enum job_update_result job_update_read(struct job_update *update, const char *text, size_t length)
 {
     update->id[0] = '\0';
@@ -81,6 +104,12 @@ enum job_update_result job_update_read(struct job_update *update, const char *te
     update->json = json_object_read(&update->object, text, length);
     if (update->json != JSON_OK)
         return JOB_UPDATE_NOT_JSON;
+    if (json_is_unclean(text, length, update->object.untidy)) {
+        if (!has_usable_id(&update->object))
+            return JOB_UPDATE_REFUSED_ID;
+        if (!clean(update, text, length))
+            return JOB_UPDATE_NOT_JSON;
+    }
     const struct json_member *id = json_find(&update->object, "job_id");
     const struct json_member *status = json_find(&update->object, "status");
     if ((id && id->repeated) || (status && status->repeated))
@@ -100,6 +129,7 @@ enum job_update_result job_update_read(struct job_update *update, const char *te
 void job_update_clear(struct job_update *update)
 {
     json_object_clear(&update->object);
+    buf_clear(&update->cleaned);
 }
 
 /* ---- Merging */

@@ -1,10 +1,9 @@
 /*
- * A strict JSON scanner that keeps raw text. cJSON alone would not do: it accepts raw control
- * characters, `007` and trailing garbage, rounds numbers, and cuts strings at \u0000.
+ * A strict JSON scanner that keeps raw text. cJSON would not do: it accepts raw control characters,
+ * `007` and trailing garbage, rounds numbers, and cuts strings at \u0000.
  */
 #include "json.h"
 
-#include <cjson/cJSON.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,6 +103,7 @@ enum json_result json_object_read(struct json_object *object, const char *text, 
         !read_members(object, &s) || !scan_end(&s))
         object->count = 0;
     json_names_settle(object);
+    object->untidy = s.untidy;
     return scan_finish(&s, &object->problem);
 }
 
@@ -187,14 +187,19 @@ bool json_decode_string(struct json_slice value, struct buf *out)
     struct json_slice plain = json_plain_string(value);
     if (plain.at)
         return buf_append(out, plain.at, plain.length);
-    struct scanner s = scan_begin(value.at, value.length);
-    s.strict = true;
-    if (!scan_value(&s))
-        return false;
-    cJSON *tree = cJSON_ParseWithLength(value.at, value.length);
-    bool done = tree && cJSON_IsString(tree) && buf_append_text(out, tree->valuestring);
-    cJSON_Delete(tree);
-    return done;
+    size_t before = out->length;
+    const char *at = value.at + 1, *end = value.at + value.length - 1;
+    while (at < end) {
+        char bytes[4];
+        uint32_t point = scan_character(&at, end);
+        if (point == 0 || !buf_append(out, bytes, utf8_encode(point, bytes))) {
+            out->length = before;
+            if (out->data)
+                out->data[before] = '\0';
+            return false;
+        }
+    }
+    return true;
 }
 
 void json_append_string(struct buf *out, const char *text, size_t length)

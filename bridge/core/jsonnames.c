@@ -8,46 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jsonscan.h"
 #include "mem.h"
-#include "utf8.h"
 
 /* Up to here a look at each is quicker than keeping an order. */
 #define FEW_MEMBERS 32
-
-static unsigned hex4(const char *at)
-{
-    unsigned value = 0;
-    for (int i = 0; i < 4; i++) {
-        unsigned char c = (unsigned char)at[i];
-        value = value * 16 + (c <= '9' ? c - 0x30u : (c | 0x20u) - 0x61u + 10);
-    }
-    return value;
-}
-
-/* The next character of a string that was scanned, escapes resolved. */
-static uint32_t next_character(const char **at, const char *end)
-{
-    static const char plain[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
-    uint32_t point;
-    if (**at != '\\') {
-        *at += utf8_decode(*at, (size_t)(end - *at), &point);
-        return point;
-    }
-    if ((*at)[1] != 'u') {
-        point = (uint32_t)meant[strchr(plain, (*at)[1]) - plain];
-        *at += 2;
-        return point;
-    }
-    point = hex4(*at + 2);
-    *at += 6;
-    if (point < 0xD800 || point > 0xDBFF || end - *at < 6 || (*at)[0] != '\\' || (*at)[1] != 'u')
-        return point;
-    unsigned low = hex4(*at + 2);
-    if (low < 0xDC00 || low > 0xDFFF)
-        return point;
-    *at += 6;
-    return 0x10000 + ((point - 0xD800) << 10) + (low - 0xDC00);
-}
 
 /* Negative, 0 or positive, by the code points of the names as they are meant. */
 static int compare_names(const struct json_member *a, const struct json_member *b)
@@ -61,7 +26,7 @@ static int compare_names(const struct json_member *a, const struct json_member *
         return order != 0 ? order : (a->name.length > shorter) - (b->name.length > shorter);
     }
     while (left < left_end && right < right_end) {
-        uint32_t one = next_character(&left, left_end), other = next_character(&right, right_end);
+        uint32_t one = scan_character(&left, left_end), other = scan_character(&right, right_end);
         if (one != other)
             return one < other ? -1 : 1;
     }

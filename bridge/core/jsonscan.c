@@ -2,7 +2,10 @@
 #include "jsonscan.h"
 
 #include <endian.h>
+#include <math.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "limit.h"
@@ -86,41 +89,57 @@ static bool scan_fail_expecting(struct scanner *s, char closing, const char *exp
 
 /* ---- Strings */
 
-/* Behind the "\u" of an escape. */
-static bool read_hex4(struct scanner *s, unsigned *value)
+/* The unit of a "\uXXXX" that begins at `at`; false where there is none. */
+static bool read_unit(const char *at, const char *end, unsigned *unit)
 {
-    const char *digits = s->at;
-    *value = 0;
-    for (int i = 0; i < 4; i++) {
-        char c = take(s);
-        unsigned digit;
-        if (is_digit(c))
-            digit = (unsigned)(c - '0');
-        else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-            digit = (unsigned)((c | 0x20) - 'a') + 10;
+    if (end - at < 6 || at[0] != '\\' || at[1] != 'u')
+        return false;
+    *unit = 0;
+    for (int i = 2; i < 6; i++) {
+        char letter = (char)(at[i] | 0x20);
+        if (is_digit(at[i]))
+            *unit = *unit * 16 + (unsigned)(at[i] - '0');
+        else if (letter >= 'a' && letter <= 'f')
+            *unit = *unit * 16 + (unsigned)(letter - 'a') + 10;
         else
-            return scan_fail_at(
-                s, digits - 2, JSON_SYNTAX, "expected four hexadecimal digits after \\u");
-        *value = *value * 16 + digit;
+            return false;
     }
     return true;
 }
 
-/* Behind a high surrogate: takes the low one that must follow. */
-static bool skip_low_surrogate(struct scanner *s, bool *found)
+#define REPLACEMENT_CHARACTER 0xFFFD
+
+/* Moves behind the escapes of one character; *half: it was half of a surrogate pair. */
+static uint32_t take_units(const char **at, const char *end, unsigned unit, bool *half)
 {
-    const char *before = s->at;
     unsigned low;
-    *found = false;
-    if (s->end - s->at < 2 || s->at[0] != '\\' || s->at[1] != 'u')
-        return true;
-    s->at += 2;
-    if (!read_hex4(s, &low))
-        return false;
-    *found = low >= 0xDC00 && low <= 0xDFFF;
-    if (!*found)
-        s->at = before;
-    return true;
+    *at += 6;
+    *half = unit >= 0xD800 && unit <= 0xDFFF;
+    if (!*half)
+        return unit;
+    if (unit > 0xDBFF || !read_unit(*at, end, &low) || low < 0xDC00 || low > 0xDFFF)
+        return REPLACEMENT_CHARACTER;
+    *at += 6;
+    *half = false;
+    return 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00);
+}
+
+uint32_t scan_character(const char **at, const char *end)
+{
+    static const char plain[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
+    uint32_t point = REPLACEMENT_CHARACTER;
+    unsigned unit;
+    bool half;
+    if (**at != '\\') {
+        size_t used = utf8_decode(*at, (size_t)(end - *at), &point);
+        *at += used > 0 ? used : 1;
+        return point;
+    }
+    if (read_unit(*at, end, &unit))
+        return take_units(at, end, unit, &half);
+    point = (uint32_t)meant[strchr(plain, (*at)[1]) - plain];
+    *at += 2;
+    return point;
 }
 
 /* Behind the "\u" of an escape. */
@@ -128,17 +147,19 @@ static bool skip_unicode_escape(struct scanner *s)
 {
     const char *escape = s->at - 2;
     unsigned unit;
-    if (!read_hex4(s, &unit))
-        return false;
+    bool half;
+    if (!read_unit(escape, s->end, &unit))
+        return scan_fail_at(s, escape, JSON_SYNTAX, "expected four hexadecimal digits after \\u");
     if (unit == 0 && s->strict)
         return scan_fail_at(s, escape, JSON_NUL, "\\u0000 is not allowed");
-    if (unit < 0xD800 || unit > 0xDFFF)
-        return true;
-    bool paired = false;
-    if (unit < 0xDC00 && !skip_low_surrogate(s, &paired))
-        return false;
-    if (!paired && s->strict)
+    s->at = escape;
+    take_units(&s->at, s->end, unit, &half);
+    if (half && s->end - s->at >= 2 && s->at[0] == '\\' && s->at[1] == 'u' &&
+        !read_unit(s->at, s->end, &unit))
+        return true; /* the next escape is broken, and says so */
+    if (half && s->strict)
         return scan_fail_at(s, escape, JSON_SURROGATE, "this is half of a surrogate pair");
+    s->untidy = s->untidy || half;
     return true;
 }
 
@@ -233,7 +254,47 @@ static bool skip_whole_number(struct scanner *s)
     return true;
 }
 
-static bool skip_number(struct scanner *s)
+#define LARGEST_EXPONENT  308 /* of a double, in decimal */
+#define DIGITS_THAT_COUNT 40
+
+/* The exponent behind an `e`; what is beyond all bounds is cut. */
+static long read_exponent(const char *at, const char *end)
+{
+    long exponent = 0;
+    bool negative = at < end && *at == '-';
+    for (at += at < end && !is_digit(*at); at < end && exponent <= (long)LIMIT_LIST_BODY; at++)
+        exponent = exponent * 10 + (*at - '0');
+    return negative ? -exponent : exponent;
+}
+
+/* As d.ddd times a power of ten: only near the largest power do the digits count. */
+bool scan_number_is_huge(const char *at, const char *end)
+{
+    char digits[DIGITS_THAT_COUNT + 8];
+    size_t count = 0;
+    long power = -1;
+    bool behind_point = false;
+    for (at += *at == '-'; at < end && (is_digit(*at) || *at == '.'); at++) {
+        behind_point = behind_point || *at == '.';
+        if (*at == '.' || (count == 0 && *at == '0')) {
+            power -= *at == '0' && behind_point;
+            continue;
+        }
+        power += !behind_point;
+        if (count < DIGITS_THAT_COUNT)
+            digits[count++] = *at;
+    }
+    if (count == 0)
+        return false;
+    power += at < end ? read_exponent(at + 1, end) : 0;
+    if (power != LARGEST_EXPONENT)
+        return power > LARGEST_EXPONENT;
+    /* An integer of so many digits, and the power that is left. */
+    snprintf(digits + count, sizeof digits - count, "e%ld", power - (long)count + 1);
+    return isinf(strtod(digits, NULL));
+}
+
+static bool skip_any_number(struct scanner *s)
 {
     if (*s->at == '-')
         s->at++;
@@ -250,6 +311,18 @@ static bool skip_number(struct scanner *s)
             s->at++;
         return skip_digits(s);
     }
+    return true;
+}
+
+static bool skip_number(struct scanner *s)
+{
+    const char *from = s->at;
+    if (!skip_any_number(s))
+        return false;
+    /* Shorter ones cannot be: a look at each costs more than the scan. */
+    bool may_be = s->at - from > LARGEST_EXPONENT || memchr(from, 'e', (size_t)(s->at - from)) ||
+                  memchr(from, 'E', (size_t)(s->at - from));
+    s->untidy = s->untidy || (may_be && scan_number_is_huge(from, s->at));
     return true;
 }
 

@@ -1,6 +1,8 @@
 #ifndef JSONSCAN_H
 #define JSONSCAN_H
 
+#include <stdint.h>
+
 #include "json.h"
 
 /*
@@ -14,7 +16,14 @@ struct scanner {
     enum json_result result;
     const char *reason;
     bool strict; /* refuses \u0000 and halves of surrogate pairs: C strings cannot hold them */
+    bool untidy; /* held what strict readers refuse: half of a pair, a number beyond a double */
 };
+
+/* The next character of a string that was scanned, escapes resolved: the one decoder of escapes.
+ * Half of a surrogate pair is U+FFFD. Between quotes, and not at the end. */
+uint32_t scan_character(const char **at, const char *end);
+/* True where the number, which was scanned, is beyond what a double holds. */
+bool scan_number_is_huge(const char *at, const char *end);
 
 /* The text is borrowed for the scan. */
 struct scanner scan_begin(const char *text, size_t length);

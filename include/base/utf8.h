@@ -16,6 +16,9 @@ size_t utf8_valid_length(const char *bytes, size_t length);
  * well-formed or length is 0. */
 size_t utf8_decode(const char *bytes, size_t length, uint32_t *code_point);
 
+/* Encodes a code point up to U+10FFFF that is no surrogate. Returns its length in bytes. */
+size_t utf8_encode(uint32_t code_point, char out[static 4]);
+
 /* True for C0 and C1 controls, DEL and Unicode non-characters: what a broker may refuse in a topic
  * (MQTT 5, section 1.5.4). */
 bool utf8_is_control_or_nonchar(uint32_t code_point);

@@ -42,20 +42,21 @@ enum job_update_result {
     JOB_UPDATE_NOT_JSON,   /* `json` says how, and object.problem where and why */
     JOB_UPDATE_AMBIGUOUS,  /* job_id or status comes twice */
     JOB_UPDATE_NO_ID,      /* missing or not a string */
-    JOB_UPDATE_REFUSED_ID, /* the contract's rules for ids */
+    JOB_UPDATE_REFUSED_ID, /* the contract's rules for ids, or it holds the API key */
     JOB_UPDATE_NO_STATUS,  /* missing, not a string, empty or longer than LIMIT_STATUS */
     JOB_UPDATE_RESULTS,    /* how many there are */
 };
 const char *job_update_result_text(enum job_update_result result);
 
-/* One message about a job. Zero-initialise; used again by each read; the object's slices point
- * into the text that was read. */
+/* One message about a job, fit to be published. Zero-initialise; used again by each read; the
+ * object's slices point into the text that was read, or into `cleaned`. */
 struct job_update {
     struct json_object object;
     enum json_result json;
     char id[LIMIT_JOB_ID + 1];
     char status[LIMIT_STATUS + 1]; /* "" where JOB_UPDATE_NO_STATUS */
     enum topic_id id_class;
+    struct buf cleaned; /* the text, where it could not stay as it was */
 };
 
 /* Reads {"job_id":…,"status":…,…}. With JOB_UPDATE_NO_STATUS the id is set all the same. */

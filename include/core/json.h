@@ -9,8 +9,8 @@
 
 /*
  * JSON as raw text: a strict scanner (RFC 8259) that finds an object's members and an array's
- * elements without changing a byte of them, since a parse into doubles and back would. cJSON
- * decodes the few strings that hold escapes. Pure; nothing here allocates for what it borrows.
+ * elements without changing a byte of them, since a parse into doubles and back would.
+ * Pure; nothing here allocates for what it borrows.
  */
 struct json_slice {
     const char *at;
@@ -72,6 +72,7 @@ struct json_object {
     struct json_entry *sorted; /* by name, where there are many */
     size_t sorted_capacity;
     struct json_problem problem; /* of the text that was last read */
+    bool untidy;                 /* that text held what strict readers refuse: see json_clean */
 };
 
 /* Slices point into `text`, which must outlive their use. On failure the count is 0. */
@@ -117,9 +118,18 @@ bool json_is_null(struct json_slice value);
 /* What stands between the quotes of a JSON string without escapes; `at` is NULL for any other
  * value. */
 struct json_slice json_plain_string(struct json_slice value);
-/* Decodes a JSON string. Returns false, and appends nothing, if it is not one, does not fit, or
- * holds \u0000 or half of a surrogate pair. */
+/* Decodes a JSON string, half of a surrogate pair as U+FFFD. Returns false, and appends nothing, if
+ * it is not one, does not fit, or holds \u0000. */
 bool json_decode_string(struct json_slice value, struct buf *out);
+
+/* True where the text (valid JSON) has to be cleaned before it is published. untidy: what reading
+ * it found. */
+bool json_is_unclean(const char *text, size_t length, bool untidy);
+/* Appends the text (valid JSON) as it may be published. Strict readers refuse a whole document for
+ * half of a surrogate pair, which becomes U+FFFD, and for a number beyond what a double holds,
+ * which becomes null. Strings and names that hold the API key, however they are spelled, have it
+ * masked. All else stays as it stands. */
+void json_clean(struct buf *out, const char *text, size_t length);
 
 /* Appends `text` as a JSON string with its quotes. Bytes that are not UTF-8, like half a character
  * at the end of a text that was cut, become U+FFFD. */

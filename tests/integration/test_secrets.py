@@ -10,8 +10,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import quote
 
 import pytest
+from harness.metrics import Listener
+from harness.process import free_port
 from harness.simulator import KEY
-from harness.topics import of_bridge
+from harness.topics import of_bridge, of_job
 from harness.waiting import wait_until
 from harness.world import job
 
@@ -76,6 +78,70 @@ def test_a_server_that_shows_the_key(world):
     world.bridge.stop()
     for text in (world.bridge.output(), *everything(world)):
         assert_unseen(text, KEY)
+
+
+def escaped(text, every=1):
+    """Spelt with escapes of JSON, all characters or each second, third …"""
+    return "".join(f"\\u{ord(c):04X}" if number % every == 0 else c for number, c in enumerate(text))
+
+
+@pytest.mark.parametrize("spelled", [KEY, escaped(KEY), escaped(KEY, 2), f"x{escaped(KEY, 3)}y",
+                                     f"a {KEY} b"], ids=range(5))
+def test_a_key_in_what_is_told_of_a_job(make_world, spelled):
+    """As status, name of a member, in values and in refusals, however it is spelt: what is published
+    has it masked once the text is decoded, in the counts and the metrics too."""
+    world, own = make_world(), Listener(free_port())
+    world.start([job("one")], {"homeassistant.enabled": True, "log.level": "debug",
+                               "http.listen": own.listen})
+    own.wait_listening()
+    text = (f'{{"job_id": "one", "status": "{spelled}", "{spelled}": 1, "message": "{spelled}", '
+            f'"sample_name": "{spelled}", "nested": [{{"{spelled}": "{spelled}"}}]}}')
+    world.simulator.emit(text.encode())
+    masked = "a *** b" if " " in spelled else "***"
+    world.recorder.wait_topic(of_job("one", "state"), status=masked)
+    world.simulator.emit(b'{"job_id": "%s", "status": "queued"}' % spelled.encode())
+    world.simulator.emit({"job_id": "one", "status": "processing"})
+    event = world.recorder.wait_topic(of_job("one", "event"), event_type="processing").json
+    assert event["previous"] == masked
+    world.recorder.wait_for(lambda message: message.topic == of_bridge("jobs") and
+                            message.json.get(masked) == 0, what="the counts")
+    for body in (f'{{"detail": "{spelled}", "status": "{spelled}"}}', f'{{"detail": ["{spelled}"]}}'):
+        world.simulator.fault("cancel", status=422, body=body)
+        assert "***" in world.command("one", "cancel", f'{{"id": "{spelled}"}}'.encode())["detail"]
+    world.simulator.fault("stream", times=3, status=503, body=f'{{"detail": "{spelled}"}}')
+    world.simulator.cut()
+    world.recorder.wait_topic(of_bridge("upstream"), state="connecting")
+    shown = [own.ask(path)[2] for path in ("/metrics", "/readyz")]
+    assert 'state="' + masked + '"' in shown[0]
+    world.bridge.stop()
+    said = [message.payload.decode() for message in world.recorder.messages
+            if "/command/" not in message.topic and message.payload]
+    said += [json.dumps(json.loads(text), ensure_ascii=False) for text in said if text[0] == "{"]
+    for text in (*shown, world.bridge.output(), *said):
+        assert KEY not in text and "*" * 4 not in text
+
+
+def test_nothing_tells_whether_a_guess_is_the_password(make_world):
+    """A command for a job that is called like the broker's password reads as any other; the log
+    masks it."""
+    password = "guess-Me_1234567"
+    world = make_world(broker={"users": {"bridge": password}})
+    world.start([job("one")], {"mqtt.username": "bridge", "mqtt.password": password})
+    for name in (password, password[:-1] + "x"):
+        world.simulator.fault("cancel", status=422, body=json.dumps({"detail": f"no {name}, no"}))
+        answer = world.command(name, "cancel", json.dumps({"id": name}).encode())
+        assert answer["job_id"] == answer["id"] == name and answer["detail"] == f"no {name}, no"
+    world.simulator.emit({"job_id": "one", "status": "queued", "message": password})
+    world.recorder.wait_topic(of_job("one", "state"), message=password)
+    world.bridge.stop()
+    assert password not in world.bridge.output() and "no ***, no" in world.bridge.output()
+
+
+def test_masks_have_one_width(world):
+    """Whole words are covered, by the same mask."""
+    world.start([job("one")], {"log.level": "debug"})
+    world.simulator.fault("cancel", status=422, body=json.dumps({"detail": f"(x{KEY}y) k={KEY}&z"}))
+    assert world.command("one", "cancel")["detail"] == "(***) k=***&z"
 
 
 ODD_KEY = 'odd/key+with=%41&"quotes"~and\\more'

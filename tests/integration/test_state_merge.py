@@ -19,7 +19,7 @@ RAW_VALUES = {
     "precise": "9007199254740993",
     "ratio": "1.10",
     "power": "1E+2",
-    "huge": "1e400",
+    "large": "1e308",
     "minus": "-0",
     "nested": '{ "a" : [1, 2 ,{"b":null}],  "c": "x" }',
     "array": "[ ]",

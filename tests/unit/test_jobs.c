@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "jobs.h"
+#include "secret.h"
 #include "within.h"
 
 struct fixture {
@@ -271,6 +272,42 @@ static void test_jobs_stand_in_the_queue_once(void **state)
     assert_null(jobs_next_unpublished(f->jobs));
 }
 
+static void test_jobs_records_are_fit_for_strict_readers(void **state)
+{
+    struct fixture *f = *state;
+    stream_says(f,
+        "{\"job_id\":\"j1\",\"status\":\"q\\udc00\",\"message\":\"\\ud800\",\"\\udfff\":1,"
+        "\"\\ufffd\":2,\"n\":1e400}");
+    assert_record(f, "j1",
+        "{\"job_id\":\"j1\",\"status\":\"q\\ufffd\",\"message\":\"\\ufffd\",\"\\ufffd\":2,\"n\":"
+        "null}");
+    assert_string_equal(jobs_state_name(f->jobs, JOB_STATUS_DOCUMENTED), "q\xef\xbf\xbd");
+    const char *half = "{\"job_id\":\"j\\ud800\",\"status\":\"queued\"}";
+    assert_int_equal(job_update_read(&f->update, half, strlen(half)), JOB_UPDATE_REFUSED_ID);
+}
+
+static void test_jobs_know_no_key(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const refused[] = {
+        "{\"job_id\":\"key-12345678\",\"status\":\"queued\"}",
+        "{\"job_id\":\"key\\u002d12345678\",\"status\":\"queued\"}",
+    };
+    secret_set(SECRET_API_KEY, "key-12345678");
+    stream_says(f, "{\"job_id\":\"j1\",\"status\":\"key-12345678\"}");
+    stream_says(f, "{\"job_id\":\"j2\",\"status\":\"\\u006bey-1234567\\u0038\","
+                   "\"message\":\"\\u006bey-12345678\",\"key\\u002d12345678\":[\"key-12345678\"]}");
+    assert_record(f, "j1", "{\"job_id\":\"j1\",\"status\":\"***\"}");
+    assert_record(
+        f, "j2", "{\"job_id\":\"j2\",\"status\":\"***\",\"message\":\"***\",\"***\":[\"***\"]}");
+    assert_int_equal(jobs_states(f->jobs), JOB_STATUS_DOCUMENTED + 1);
+    assert_string_equal(jobs_state_name(f->jobs, JOB_STATUS_DOCUMENTED), "***");
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(
+            job_update_read(&f->update, refused[i], strlen(refused[i])), JOB_UPDATE_REFUSED_ID);
+    secret_clear();
+}
+
 static void test_jobs_updates_that_cannot_be_used_are_told_apart(void **state)
 {
     struct fixture *f = *state;
@@ -434,6 +471,8 @@ int main(void)
         TEST(test_jobs_survive_more_unknown_states_than_they_count),
         TEST(test_jobs_know_when_a_job_ended),
         TEST(test_jobs_stand_in_the_queue_once),
+        TEST(test_jobs_know_no_key),
+        TEST(test_jobs_records_are_fit_for_strict_readers),
         TEST(test_jobs_updates_that_cannot_be_used_are_told_apart),
         TEST(test_jobs_start_a_record_anew_that_outgrows_its_cap),
         TEST(test_jobs_keep_a_record_to_as_many_members_as_can_be_read_again),

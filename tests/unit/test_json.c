@@ -10,6 +10,7 @@
 
 #include "json.h"
 #include "limit.h"
+#include "secret.h"
 
 static enum json_result read_text(struct json_object *object, const char *text)
 {
@@ -433,11 +434,94 @@ static void test_json_decodes_strings(void **state)
     assert_string_equal(out.data, "\xf0\x9f\x98\x80\"/");
     assert_false(json_decode_string((struct json_slice){"12", 2}, &out));
     assert_false(json_decode_string((struct json_slice){"\"a\\u0000b\"", 10}, &out));
-    assert_false(json_decode_string((struct json_slice){"\"\\ude00\"", 8}, &out));
+    assert_string_equal(out.data, "\xf0\x9f\x98\x80\"/");
+    buf_reset(&out);
+    assert_true(json_decode_string((struct json_slice){"\"\\ude00x\\ud83d\"", 15}, &out));
+    assert_string_equal(out.data, "\xef\xbf\xbdx\xef\xbf\xbd");
     buf_reset(&out);
     assert_true(json_decode_string((struct json_slice){"\"\\\\u0000\"", 9}, &out));
     assert_string_equal(out.data, "\\u0000");
     buf_clear(&out);
+}
+
+static void assert_clean(const char *text, const char *expected)
+{
+    struct json_object object = {0};
+    struct buf out;
+    buf_init(&out, 4096);
+    assert_int_equal(json_object_read(&object, text, strlen(text)), JSON_OK);
+    bool unclean = json_is_unclean(text, strlen(text), object.untidy);
+    if (unclean != (strcmp(text, expected) != 0))
+        fail_msg("%s: %d", text, unclean);
+    json_clean(&out, text, strlen(text));
+    assert_string_equal(out.data, expected);
+    json_object_clear(&object);
+    buf_clear(&out);
+}
+
+static void test_json_cleans_halves_of_surrogate_pairs(void **state)
+{
+    (void)state;
+    assert_clean("{\"a\":\"\\ud800\"}", "{\"a\":\"\\ufffd\"}");
+    assert_clean("{\"a\":\"x\\uDFFFy\"}", "{\"a\":\"x\\ufffdy\"}");
+    assert_clean("{\"\\ud800\":1}", "{\"\\ufffd\":1}");
+    assert_clean("{\"a\":[{\"\\udbff\":[\"\\udc00\"]}]}", "{\"a\":[{\"\\ufffd\":[\"\\ufffd\"]}]}");
+    assert_clean("{\"a\":\"\\ud800\\ud800\\udc00\"}", "{\"a\":\"\\ufffd\\ud800\\udc00\"}");
+    assert_clean("{\"a\":\"\\udc00\\ud800\"}", "{\"a\":\"\\ufffd\\ufffd\"}");
+    assert_clean("{\"a\":\"\\ud800\\n\\ud800\"}", "{\"a\":\"\\ufffd\\n\\ufffd\"}");
+    assert_clean("{\"a\":\"\\\\ud800\"}", "{\"a\":\"\\\\ud800\"}");
+    assert_clean(
+        "{\"a\":\"\\ud83d\\ude00 \\u0000\\uffff\"}", "{\"a\":\"\\ud83d\\ude00 \\u0000\\uffff\"}");
+    assert_clean("{ \"a\" : [ \"\\\"\\ud800\" , 1 ] }", "{ \"a\" : [ \"\\\"\\ufffd\" , 1 ] }");
+}
+
+static void test_json_cleans_numbers_that_no_double_holds(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *number;
+        bool huge;
+    } cases[] = {{"1e308", false}, {"1e309", true}, {"-1e309", true}, {"1E+400", true},
+        {"1e-400", false}, {"0e999999999999999999999", false}, {"0.0e400", false},
+        {"1e999999999999999999999", true}, {"1e-999999999999999999999", false},
+        {"1.7976931348623157e308", false}, {"1.7976931348623159e308", true},
+        {"0.0017976931348623157e311", false}, {"0.0017976931348623159e311", true},
+        {"17976931348623157e292", false}, {"17976931348623159e292", true}, {"1e0000400", true},
+        {"0.00001e313", false}, {"0.00001e314", true}, {"12345678901234567890", false},
+        {"-0", false}, {"1.10", false}, {"1e5", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[64], expected[64];
+        snprintf(text, sizeof text, "{\"n\":[%s]}", cases[i].number);
+        snprintf(
+            expected, sizeof expected, "{\"n\":[%s]}", cases[i].huge ? "null" : cases[i].number);
+        assert_clean(text, expected);
+    }
+    char digits[400];
+    memset(digits, '9', sizeof digits);
+    for (int length = 307; length < 312; length++) {
+        char text[420];
+        snprintf(text, sizeof text, "{\"n\":%.*s}", length, digits);
+        assert_clean(text, length <= 308 ? text : "{\"n\":null}");
+    }
+}
+
+static void test_json_covers_the_key_however_it_is_spelled(void **state)
+{
+    (void)state;
+    secret_set(SECRET_API_KEY, "key/12345678");
+    assert_clean("{\"a\":\"key/12345678\"}", "{\"a\":\"***\"}");
+    assert_clean(
+        "{\"a\":\"\\u006bey\\/1234567\\u0038 and\\nmore\"}", "{\"a\":\"*** and\\u000amore\"}");
+    assert_clean("{\"x\\u006bey/12345678\":{\"key\\/12345678\":0}}", "{\"***\":{\"***\":0}}");
+    assert_clean("{\"a\":[\"\\nkey/12345678\"]}", "{\"a\":[\"\\u000a***\"]}");
+    assert_clean(
+        "{\"a\":\"key%2F12345678 \\u0000\\ud800\"}", "{\"a\":\"*** \\u0000\xef\xbf\xbd\"}");
+    assert_clean("{\"a\":\"\\u006bey\",\"b\":\"\\/12345678\"}",
+        "{\"a\":\"\\u006bey\",\"b\":\"\\/12345678\"}");
+    secret_set(SECRET_API_KEY, "123456789012");
+    assert_clean("{\"a\":-123456789012.5,\"b\":true}", "{\"a\":null,\"b\":true}");
+    secret_clear();
+    assert_clean("{\"a\":\"key/12345678\"}", "{\"a\":\"key/12345678\"}");
 }
 
 static void test_json_writes_strings_that_it_reads_back(void **state)
@@ -527,6 +611,9 @@ int main(void)
         cmocka_unit_test(test_json_array_tells_where_it_breaks),
         cmocka_unit_test(test_json_finds_the_end_of_a_string_at_every_place),
         cmocka_unit_test(test_json_decodes_strings),
+        cmocka_unit_test(test_json_cleans_halves_of_surrogate_pairs),
+        cmocka_unit_test(test_json_cleans_numbers_that_no_double_holds),
+        cmocka_unit_test(test_json_covers_the_key_however_it_is_spelled),
         cmocka_unit_test(test_json_writes_strings_that_it_reads_back),
         cmocka_unit_test(test_json_writes_no_bytes_that_are_not_utf8),
     };
