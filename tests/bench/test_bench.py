@@ -10,9 +10,11 @@ import unittest
 import urllib.request
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
 
 import paho.mqtt.client as mqtt
+from harness.mqttclient import new_client
 
 from runner import document, plot, report, scale, scenarios, targets
 from runner.rig import Rig
@@ -22,7 +24,7 @@ TOOLS = Path(__file__).resolve().parents[2] / "build/release/bench"
 
 def publish(port, version, messages):
     """With QoS 1, one after the other."""
-    client = mqtt.Client(protocol=version)
+    client = new_client(protocol=version)
     client.connect("127.0.0.1", port)
     client.loop_start()
     for topic, payload in messages:
@@ -86,7 +88,7 @@ class Measuring(unittest.TestCase):
         for transport, options in (("tls", {}), ("ws", {"transport": "websockets"})):
             with Rig(TOOLS, transport) as rig:
                 rig.start_null_broker(idle=60000, jobs=2, events=1000)
-                client = mqtt.Client(**options)
+                client = new_client(**options)
                 if rig.authority:
                     client.tls_set(rig.authority)
                 client.connect("localhost", rig.client_port)

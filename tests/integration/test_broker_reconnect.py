@@ -7,6 +7,7 @@ import time
 
 import pytest
 from harness.bad_broker import VICTIM, Answer
+from harness.mqttclient import new_client
 from harness.silent import Silent
 from harness.topics import of_bridge, of_job
 from harness.waiting import wait_until
@@ -266,7 +267,7 @@ def test_it_comes_back_after_the_broker_ended_the_connection(bad, reason):
 def test_a_rival_with_the_same_id_starts_no_storm(bad):
     """Each throws the other out; the rival comes back at once, the bridge ever later."""
     bad.start()
-    rival = mqtt.Client(VICTIM, protocol=mqtt.MQTTv311)
+    rival = new_client(VICTIM, protocol=mqtt.MQTTv311)
     rival.reconnect_delay_set(1, 1)
     rival.connect("127.0.0.1", bad.broker.port)
     rival.loop_start()

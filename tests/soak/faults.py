@@ -2,13 +2,19 @@
 
 import contextlib
 import signal
+import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Callable
 
 from paho.mqtt import client as mqtt
 
-from history import ROOT
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
+
+from harness.mqttclient import new_client  # noqa: E402
+
+from history import ROOT  # noqa: E402
 
 NO_STREAM = (204, 404, 405, 406, 501)
 KINDS = ("stream", "list", "status", "any")
@@ -155,7 +161,7 @@ def _write_offline(_chance, _patient):
 def _steal_id(_chance, _patient):
     """Another client with the bridge's id: the broker throws the bridge out."""
     def begin(world):
-        thief = mqtt.Client("aiva-mqtt-bridge", protocol=mqtt.MQTTv311)
+        thief = new_client("aiva-mqtt-bridge", protocol=mqtt.MQTTv311)
         with contextlib.suppress(OSError):
             thief.connect("127.0.0.1", world.broker.port)
             thief.loop_start()

@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 
 from harness.bridge import SANITIZER_MARKS, Bridge  # noqa: E402
 from harness.broker import Broker  # noqa: E402
+from harness.mqttclient import new_client  # noqa: E402
 from harness.recorder import retained  # noqa: E402
 from harness.simulator import KEY, Simulator  # noqa: E402
 from harness.waiting import wait_until  # noqa: E402
@@ -125,7 +126,7 @@ class Observer:
         self.changed = threading.Condition()
         self._broker = broker
         self._subscribed = threading.Event()
-        self._client = mqtt.Client(f"soak-{uuid.uuid4().hex}", protocol=mqtt.MQTTv5)
+        self._client = new_client(f"soak-{uuid.uuid4().hex}", protocol=mqtt.MQTTv5)
         self._client.reconnect_delay_set(0.05, 0.05)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = lambda *_: self._subscribed.set()

@@ -12,6 +12,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from .mqttclient import new_client
 from .waiting import PATIENCE, wait_until
 
 MARKER = "test-marker/"
@@ -83,11 +84,11 @@ class Recorder:
         self._acknowledged = set()
         self._filters = filters
         self._qos = qos
-        self._client = mqtt.Client(client_id or f"test-{uuid.uuid4().hex}", protocol=mqtt.MQTTv5)
+        self._client = new_client(client_id or f"test-{uuid.uuid4().hex}", protocol=mqtt.MQTTv5)
         self._client.reconnect_delay_set(0.05, 0.05)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = lambda *_: self._subscribed.set()
-        self._client.on_publish = lambda _client, _userdata, mid: self._acknowledged.add(mid)
+        self._client.on_publish = lambda _client, _userdata, mid, *_: self._acknowledged.add(mid)
         self._client.on_message = self._on_message
         if broker.login[0]:
             self._client.username_pw_set(*broker.login)
