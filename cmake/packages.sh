@@ -103,9 +103,9 @@ packages_need()
 }
 
 # Puts promtool, which checks metrics and alert rules for the tests, into a folder, unless it is there
-# or on the PATH. Debian has it in the package of the Prometheus server, which would start at once: only
-# this one program is taken out of it, and nothing is installed. Where that fails, the tests that need
-# it are skipped.
+# or on the PATH. Debian 12 has it in the package of the Prometheus server, which would start at once,
+# Debian 13 in one of its own: only this one program is taken out of it, and nothing is installed. Where
+# that fails, the tests that need it are skipped.
 promtool_need()
 {
     local folder=$1 work status=0
@@ -114,8 +114,8 @@ promtool_need()
     fi
     work=$(mktemp -d)
     echo "Fetching promtool into $folder"
-    (cd "$work" && apt-get -q download prometheus && dpkg-deb --fsys-tarfile prometheus_*.deb |
-        tar -x ./usr/bin/promtool) >"$work/log" 2>&1 &&
+    (cd "$work" && { apt-get -q download promtool || apt-get -q download prometheus; } &&
+        dpkg-deb --fsys-tarfile ./*.deb | tar -x ./usr/bin/promtool) >"$work/log" 2>&1 &&
         mkdir -p "$folder" && mv "$work/usr/bin/promtool" "$folder/" || status=1
     if [ $status -ne 0 ]; then
         tail -n 5 "$work/log" >&2
@@ -139,16 +139,17 @@ quietly()
     return "$status"
 }
 
-# Puts the schema of Compose files into a folder, for a test, unless it is there. Debian has it in
-# the package docker-compose: only this one file is taken out of it, and nothing is installed. Where
-# that fails, the test is skipped.
+# Puts the schema of Compose files into a folder, for a test, unless it is there. Debian 12 has it in
+# the package docker-compose, Debian 13 in that of the library which Compose uses: only this one file is
+# taken out of it, and nothing is installed. Where that fails, the test is skipped.
 compose_schema_need()
 {
     local folder=$1 file=compose_spec.json work status=0
     [ ! -e "$folder/$file" ] || return 0
     work=$(mktemp -d)
-    (cd "$work" && apt-get -q download docker-compose && dpkg-deb -x docker-compose_*.deb .) >"$work/log" 2>&1 &&
-        mkdir -p "$folder" && find "$work" -name $file -exec cp {} "$folder/" \; || status=1
+    (cd "$work" && { apt-get -q download golang-github-compose-spec-compose-go-dev ||
+        apt-get -q download docker-compose; } && dpkg-deb -x ./*.deb .) >"$work/log" 2>&1 &&
+        mkdir -p "$folder" && find "$work" -name 'compose[-_]spec.json' -exec cp {} "$folder/$file" \; || status=1
     [ $status -eq 0 ] || tail -n 5 "$work/log" >&2
     [ -e "$folder/$file" ] || echo "${0##*/}: the schema of Compose cannot be had: its test is skipped" >&2
     rm -rf "$work"

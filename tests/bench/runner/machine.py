@@ -7,8 +7,8 @@ import re
 import subprocess
 from pathlib import Path
 
-PACKAGES = ("mosquitto", "libpaho-mqtt1.3", "libcurl4", "libcjson1", "python3-paho-mqtt",
-            "python3-requests")
+PACKAGES = ("mosquitto", "libpaho-mqtt1.3", "libcurl4", "libcurl4t64", "libcjson1",
+            "python3-paho-mqtt", "python3-requests")
 
 
 def said(*command):
