@@ -4,10 +4,24 @@
 set(BRIDGE_MAINTAINER "aiva-mqtt-bridge authors <maintainers@aiva-mqtt-bridge.invalid>" CACHE STRING
   "Who answers for the Debian package: name and address")
 
+# A package is for the release that it was built on: it depends on the libraries of that one. Its version
+# says which, so that the package for a later release replaces that for an earlier one.
+cmake_host_system_information(RESULT release QUERY DISTRIB_INFO)
+set(PACKAGE_SUITE unstable)
+if(release_VERSION_CODENAME)
+  set(PACKAGE_SUITE ${release_VERSION_CODENAME})
+endif()
+set(PACKAGE_REVISION 1)
+if(release_ID STREQUAL debian AND release_VERSION_ID)
+  set(PACKAGE_REVISION 1+deb${release_VERSION_ID}u1)
+endif()
+
 # CMake takes the date from SOURCE_DATE_EPOCH where that is set.
 install(CODE "
   string(TIMESTAMP DATE \"%a, %d %b %Y %H:%M:%S +0000\" UTC)
   set(VERSION ${PROJECT_VERSION})
+  set(REVISION ${PACKAGE_REVISION})
+  set(SUITE ${PACKAGE_SUITE})
   set(MAINTAINER \"${BRIDGE_MAINTAINER}\")
   configure_file(${PROJECT_SOURCE_DIR}/config/debian/changelog.in ${staged}/changelog.Debian @ONLY)
   execute_process(COMMAND ${GZIP} -9nc ${staged}/changelog.Debian
@@ -30,7 +44,7 @@ set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS
   OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
 
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
-set(CPACK_DEBIAN_PACKAGE_RELEASE 1)
+set(CPACK_DEBIAN_PACKAGE_RELEASE ${PACKAGE_REVISION})
 set(CPACK_DEBIAN_PACKAGE_SECTION net)
 set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import platform
 import re
 import shutil
 import stat
@@ -53,13 +54,23 @@ def test_what_is_in_it(deb, unpacked):
     assert ".symtab" not in said("readelf", "-SW", unpacked / f"usr/bin/{NAME}"), "not stripped"
 
 
+def revision_and_suite():
+    """Of a package that is built here: the Debian release is in both."""
+    release = platform.freedesktop_os_release()
+    number = release.get("VERSION_ID") if release["ID"] == "debian" else None
+    return f"1+deb{number}u1" if number else "1", release.get("VERSION_CODENAME", "unstable")
+
+
 def test_one_version(deb, program, unpacked):
     version = os.environ["VERSION"]
-    assert field(deb, "Version") == f"{version}-1"
+    revision, suite = revision_and_suite()
+    assert field(deb, "Version") == f"{version}-{revision}"
+    assert deb.name == f"{NAME}_{version}-{revision}_{field(deb, 'Architecture')}.deb"
     assert said(program, "--version") == f"{NAME} {version}\n"
     changelog = gzip.decompress((unpacked / DOC / "changelog.Debian.gz").read_bytes()).decode()
     parsed = said("dpkg-parsechangelog", "-l", "-", input=changelog)
-    assert f"Version: {version}-1\n" in parsed and "Date: " in parsed
+    assert f"Version: {version}-{revision}\n" in parsed and "Date: " in parsed
+    assert f"Distribution: {suite}\n" in parsed
     assert f"Maintainer: {field(deb, 'Maintainer')}\n" in parsed
 
 
