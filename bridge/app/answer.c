@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config.h"
+#include "job.h"
 #include "json.h"
 #include "limit.h"
 #include "secret.h"
@@ -40,4 +42,50 @@ void answer_describe(const struct http_answer *answer, char *out, size_t size)
     else
         snprintf(out, size, "AIVA answered %d", answer->status);
     secret_mask_key_in_text(out);
+}
+
+const char *answer_error(int status)
+{
+    switch (status) {
+    case 400:
+    case 403:
+    case 409:
+    case 422:
+        return "rejected";
+    case 401:
+        return "unauthorized";
+    case 404:
+        return "not_found";
+    default:
+        return "upstream_error";
+    }
+}
+
+static void read_member(const struct job_hidden *hidden, const struct json_object *body,
+    const char *name, struct buf *out)
+{
+    const struct json_member *member = json_find(body, name);
+    if (member && !job_is_hidden(hidden, name) && json_decode_string(member->value, out) &&
+        out->length > 0)
+        secret_mask_key_in_text(out->data);
+}
+
+void answer_read_said(
+    const struct http_answer *answer, const struct config *config, struct answer_said *said)
+{
+    struct job_hidden hidden = {config->jobs.hide.items, config->jobs.hide.count};
+    struct json_object body = {0};
+    buf_init(&said->status, LIMIT_STATUS_BODY);
+    buf_init(&said->message, LIMIT_STATUS_BODY);
+    if (json_object_read(&body, answer->body, answer->length) == JSON_OK) {
+        read_member(&hidden, &body, "status", &said->status);
+        read_member(&hidden, &body, "message", &said->message);
+    }
+    json_object_clear(&body);
+}
+
+void answer_clear_said(struct answer_said *said)
+{
+    buf_clear(&said->status);
+    buf_clear(&said->message);
 }

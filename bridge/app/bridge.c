@@ -183,6 +183,7 @@ static void before_sleep(void *ctx)
 {
     struct bridge *bridge = ctx;
     publisher_collect(bridge->publisher);
+    upstream_update(bridge->upstream);
     if (bridge->phase != PHASE_RUNNING)
         advance_stop(bridge);
     publisher_pump(bridge->publisher);
@@ -392,7 +393,8 @@ static bool bridge_start(struct bridge *bridge, struct error *error)
         upstream_new(bridge->loop, bridge->client, bridge->tracker, bridge->publisher, config,
             &bridge->counters, &(struct upstream_handler){bridge, on_refused});
     bridge->commands = commands_new(bridge->loop, bridge->client, bridge->tracker,
-        bridge->publisher, upstream_poller(bridge->upstream), config, &bridge->counters);
+        bridge->publisher, upstream_poller(bridge->upstream), upstream_catchup(bridge->upstream),
+        config, &bridge->counters);
     bridge->broker = broker_new(bridge->loop, config, bridge->publisher, &bridge->counters,
         &(struct broker_handler){bridge, on_remembered, on_remembered_info, on_remembered_all,
             on_ready, on_reconnected, on_lost, on_command, on_foreign, on_refused});

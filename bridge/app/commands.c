@@ -12,6 +12,7 @@
 #include "answer.h"
 #include "backoff.h"
 #include "bucket.h"
+#include "catchup.h"
 #include "clock.h"
 #include "config.h"
 #include "counters.h"
@@ -65,6 +66,9 @@ struct command {
     struct timer timer;  /* that, or the deadline; stopped while a call is under way */
     struct http_request *call;
     uint64_t mark;
+    bool may_ask;             /* the stream was waited for before this try */
+    struct http_answer *kept; /* what was done, until it may be applied */
+    struct catchup_wait wait; /* for the stream: before a try, or with `kept` after it */
 };
 
 TAILQ_HEAD(command_queue, command);
@@ -75,16 +79,16 @@ struct commands {
     struct tracker *tracker;
     struct publisher *publisher;
     struct poller *poller;
+    struct catchup *catchup;
     const struct config *config;
     struct counters *counters;
     struct bucket bucket;
     struct command_queue queue;
     size_t under_way; /* how many stand in the queue */
     size_t bytes;     /* the memory that they hold */
-    size_t calls;     /* HTTP requests under way */
+    size_t calls;     /* HTTP requests under way, and answers kept */
     bool stopped;     /* what comes now would outlive the connection: it is refused */
-    struct log_limit response_limit;
-    struct log_limit dropped_limit;
+    struct log_limit response_limit, dropped_limit, late_limit;
     struct refusals refusals;
 };
 
@@ -93,7 +97,7 @@ static void pump(struct commands *commands);
 
 struct commands *commands_new(struct loop *loop, struct http_client *client,
     struct tracker *tracker, struct publisher *publisher, struct poller *poller,
-    const struct config *config, struct counters *counters)
+    struct catchup *catchup, const struct config *config, struct counters *counters)
 {
     struct commands *commands = xcalloc(1, sizeof *commands);
     commands->loop = loop;
@@ -101,6 +105,7 @@ struct commands *commands_new(struct loop *loop, struct http_client *client,
     commands->tracker = tracker;
     commands->publisher = publisher;
     commands->poller = poller;
+    commands->catchup = catchup;
     commands->config = config;
     commands->counters = counters;
     bucket_init(
@@ -113,6 +118,8 @@ struct commands *commands_new(struct loop *loop, struct http_client *client,
 static void free_command(struct command *command)
 {
     timer_stop(&command->timer);
+    catchup_cancel(&command->wait);
+    http_answer_free(command->kept);
     request_clear(&command->request);
     free(command);
 }
@@ -167,60 +174,9 @@ static void finish(struct command *command, const struct verdict *verdict)
 
 /* ---- What the upstream's answer means */
 
-static const char *error_of_status(int status)
-{
-    switch (status) {
-    case 400:
-    case 403:
-    case 409:
-    case 422:
-        return "rejected";
-    case 401:
-        return "unauthorized";
-    case 404:
-        return "not_found";
-    default:
-        return "upstream_error";
-    }
-}
-
 static bool is_worth_another_try(int status)
 {
     return status == 0 || status == 429 || status >= 500;
-}
-
-/* The upstream's status and message, for the answer; left out where the bridge hides them. */
-struct said {
-    struct buf status, message;
-};
-
-static void read_member(const struct commands *commands, const struct json_object *body,
-    const char *name, struct buf *out)
-{
-    struct job_hidden hidden = {
-        commands->config->jobs.hide.items, commands->config->jobs.hide.count};
-    const struct json_member *member = json_find(body, name);
-    if (member && !job_is_hidden(&hidden, name) && json_decode_string(member->value, out) &&
-        out->length > 0)
-        secret_mask_key_in_text(out->data);
-}
-
-static void read_said(struct commands *commands, const struct http_answer *http, struct said *said)
-{
-    buf_init(&said->status, LIMIT_STATUS_BODY);
-    buf_init(&said->message, LIMIT_STATUS_BODY);
-    struct json_object body = {0};
-    if (json_object_read(&body, http->body, http->length) == JSON_OK) {
-        read_member(commands, &body, "status", &said->status);
-        read_member(commands, &body, "message", &said->message);
-    }
-    json_object_clear(&body);
-}
-
-static void clear_said(struct said *said)
-{
-    buf_clear(&said->status);
-    buf_clear(&said->message);
 }
 
 /* A cancel or a refresh answers with the job, a refresh of the bridge with the list. */
@@ -244,11 +200,25 @@ static bool take_in(struct command *command, const struct http_answer *http, str
         mark, PAYLOAD_COMMAND, error);
 }
 
-static void succeed(struct command *command, const struct http_answer *http)
+/* It was done, but AIVA said something before it that cannot be read in time. The list is read
+ * once reading goes on. */
+static void leave_to_list(struct command *command)
+{
+    struct commands *commands = command->owner;
+    log_info_limited(&commands->late_limit, loop_now(commands->loop),
+        "%s: done, but too much waits for the broker: the topics follow with the next list",
+        command->request.command);
+    poller_want_list(commands->poller);
+}
+
+/* `applies`: nothing that was said before it is still to come. */
+static void succeed(struct command *command, const struct http_answer *http, bool applies)
 {
     struct error error;
     struct verdict verdict = {.http_status = http->status};
-    if (!take_in(command, http, &error)) {
+    if (!applies) {
+        leave_to_list(command);
+    } else if (!take_in(command, http, &error)) {
         /* It may have been carried out all the same: the list will tell. */
         poller_want_list(command->owner->poller);
         verdict.error = "upstream_error";
@@ -256,13 +226,13 @@ static void succeed(struct command *command, const struct http_answer *http)
         finish(command, &verdict);
         return;
     }
-    struct said said = {0};
+    struct answer_said said = {0};
     if (command->request.level)
-        read_said(command->owner, http, &said);
+        answer_read_said(http, command->owner->config, &said);
     verdict.status = said.status.data;
     verdict.message = said.message.data;
     finish(command, &verdict);
-    clear_said(&said);
+    answer_clear_said(&said);
 }
 
 /* The last try decides: it got an answer, or it did not. */
@@ -295,19 +265,19 @@ static void try_again(struct command *command, const struct http_answer *http)
 static void fail_for_good(struct command *command, const struct http_answer *http)
 {
     char detail[LIMIT_DETAIL];
-    struct said said;
+    struct answer_said said;
     answer_detail(http, detail, sizeof detail);
-    read_said(command->owner, http, &said);
+    answer_read_said(http, command->owner->config, &said);
     if (http->status == 404 && command->request.level)
         poller_want_list(command->owner->poller);
     finish(command, &(struct verdict){
-                        .error = error_of_status(http->status),
+                        .error = answer_error(http->status),
                         .http_status = http->status,
                         .status = said.status.data,
                         .message = said.message.data,
                         .detail = detail[0] != '\0' ? detail : command->last_detail,
                     });
-    clear_said(&said);
+    answer_clear_said(&said);
 }
 
 /* A delete that finds nothing after an earlier try of it has done its work. */
@@ -318,12 +288,51 @@ static bool is_done(const struct command *command, const struct http_answer *htt
                                  (deletes && http->status == 404 && command->tries > 1));
 }
 
+static void succeed_with_kept(struct command *command, bool applies)
+{
+    struct http_answer *kept = command->kept;
+    command->kept = NULL;
+    command->owner->calls--;
+    succeed(command, kept, applies);
+    http_answer_free(kept);
+}
+
+/* It can wait for the stream, and be answered in time all the same. */
+static void on_caught_up(void *ctx, enum catchup_result result)
+{
+    struct command *command = ctx;
+    struct commands *commands = command->owner;
+    if (command->kept)
+        succeed_with_kept(command, result == CATCHUP_READ);
+    else
+        command->may_ask = true;
+    pump(commands);
+}
+
+static void apply_in_turn(struct command *command, const struct http_answer *http)
+{
+    struct commands *commands = command->owner;
+    if (catchup_is_read(commands->catchup)) {
+        succeed(command, http, true);
+        return;
+    }
+    commands->calls++;
+    command->kept = http_answer_keep(http);
+    catchup_await(commands->catchup, &command->wait, command->deadline_ms, on_caught_up, command);
+}
+
+static void end_call(struct command *command)
+{
+    command->call = NULL;
+    command->owner->calls--;
+    catchup_end_call(command->owner->catchup);
+}
+
 static void on_answer(void *ctx, const struct http_answer *http)
 {
     struct command *command = ctx;
     struct commands *commands = command->owner;
-    command->call = NULL;
-    commands->calls--;
+    end_call(command);
     log_debug("%s: try %u: %d in %lld ms", command->request.command, command->tries, http->status,
         (long long)http->duration_ms);
     command->last_status = http->complete ? http->status : 0;
@@ -332,7 +341,7 @@ static void on_answer(void *ctx, const struct http_answer *http)
         http->duration_ms);
     answer_describe(http, command->last_detail, sizeof command->last_detail);
     if (is_done(command, http))
-        succeed(command, http);
+        apply_in_turn(command, http);
     else if (is_worth_another_try(command->last_status))
         try_again(command, http);
     else
@@ -362,10 +371,12 @@ static void call_now(struct command *command)
     };
     struct error error;
     command->tries++;
+    command->may_ask = false;
     command->mark = tracker_mark(commands->tracker);
     command->call = http_start(commands->client, &call, &error);
     if (command->call) {
         commands->calls++;
+        catchup_begin_call(commands->catchup);
         timer_stop(&command->timer);
         return;
     }
@@ -384,6 +395,23 @@ static void fire(void *ctx)
     pump(command->owner);
 }
 
+/* What AIVA said before the question is not to be taken for newer than the answer. */
+static bool may_ask(const struct command *command)
+{
+    return command->may_ask || command->verb->method != HTTP_GET ||
+           catchup_is_read(command->owner->catchup);
+}
+
+static void try_now(struct command *command)
+{
+    struct commands *commands = command->owner;
+    int64_t until = loop_now(commands->loop) + CATCHUP_BEFORE_MS;
+    if (may_ask(command))
+        call_now(command);
+    else
+        catchup_await(commands->catchup, &command->wait, until, on_caught_up, command);
+}
+
 /* Starts what waits for a place, in the order of arrival. */
 static void pump(struct commands *commands)
 {
@@ -391,8 +419,9 @@ static void pump(struct commands *commands)
     struct command *command = TAILQ_FIRST(&commands->queue);
     while (command && commands->calls < CONCURRENT_CALLS) {
         struct command *next = TAILQ_NEXT(command, link);
-        if (!command->call && command->retry_at_ms <= now && now < command->deadline_ms)
-            call_now(command);
+        bool is_busy = command->call || catchup_is_awaited(&command->wait);
+        if (!is_busy && command->retry_at_ms <= now && now < command->deadline_ms)
+            try_now(command);
         command = next;
     }
 }
@@ -536,10 +565,16 @@ void commands_stop(struct commands *commands)
     commands->stopped = true;
     struct command *command;
     while ((command = TAILQ_FIRST(&commands->queue))) {
+        catchup_cancel(&command->wait);
+        if (command->kept) {
+            /* Nothing more will be read. */
+            succeed_with_kept(command, true);
+            continue;
+        }
         /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not see TAILQ_REMOVE in run_out. */
         http_cancel(command->call);
-        command->call = NULL;
+        if (command->call)
+            end_call(command);
         run_out(command, "the bridge was stopped before AIVA's answer came");
     }
-    commands->calls = 0;
 }

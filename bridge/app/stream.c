@@ -35,6 +35,7 @@ struct stream {
     bool open;
     bool sent_id; /* this attempt carries Last-Event-ID */
     bool paused;
+    uint64_t position; /* bytes of all connections */
     int64_t opened_ms;
     struct backoff backoff;
     int64_t server_retry_ms; /* what `retry:` asked for */
@@ -130,6 +131,21 @@ void stream_pause(struct stream *stream, bool paused)
         httpstream_pause(stream->http);
     else
         httpstream_resume(stream->http);
+}
+
+bool stream_is_read(const struct stream *stream)
+{
+    return !stream->open || httpstream_is_read(stream->http);
+}
+
+uint64_t stream_position(const struct stream *stream)
+{
+    return stream->position;
+}
+
+uint64_t stream_horizon(const struct stream *stream)
+{
+    return stream->position + (stream->open ? httpstream_unread(stream->http) : 0);
 }
 
 /* ---- Down */
@@ -262,6 +278,7 @@ static void on_open(void *ctx)
 static void on_bytes(void *ctx, const char *bytes, size_t length)
 {
     struct stream *stream = ctx;
+    stream->position += length;
     sse_feed(stream->sse, bytes, length);
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "buf.h"
+#include "catchup.h"
 #include "clock.h"
 #include "config.h"
 #include "http.h"
@@ -53,6 +54,7 @@ struct upstream {
     enum config_mode mode;
     struct stream *stream;
     struct poller *poller;
+    struct catchup *catchup;
     enum state state;
     int64_t since_ms; /* Unix time */
     char detail[LIMIT_DETAIL];
@@ -272,7 +274,9 @@ struct upstream *upstream_new(struct loop *loop, struct http_client *client,
     upstream->stream =
         stream_new(loop, client, config->aiva.idle_timeout_s, counters, &stream_events);
     struct poller_handler poller_events = {upstream, before_attempt, on_outcome};
-    upstream->poller = poller_new(loop, client, tracker, config, counters, &poller_events);
+    upstream->catchup = catchup_new(loop, upstream->stream);
+    upstream->poller =
+        poller_new(loop, client, tracker, upstream->catchup, config, counters, &poller_events);
     set_state(upstream, STATE_CONNECTING, "starting");
     return upstream;
 }
@@ -282,8 +286,9 @@ void upstream_free(struct upstream *upstream)
     if (!upstream)
         return;
     timer_stop(&upstream->patience);
-    stream_free(upstream->stream);
     poller_free(upstream->poller);
+    catchup_free(upstream->catchup);
+    stream_free(upstream->stream);
     free(upstream);
 }
 
@@ -312,7 +317,7 @@ void upstream_reconnect(struct upstream *upstream)
 
 void upstream_press(struct upstream *upstream, enum pressure pressure)
 {
-    stream_pause(upstream->stream, pressure != PRESSURE_NONE);
+    catchup_press(upstream->catchup, pressure);
     poller_pause(upstream->poller, pressure == PRESSURE_FULL);
 }
 
@@ -325,4 +330,14 @@ void upstream_report(const struct upstream *upstream, struct upstream_report *re
 struct poller *upstream_poller(struct upstream *upstream)
 {
     return upstream->poller;
+}
+
+struct catchup *upstream_catchup(struct upstream *upstream)
+{
+    return upstream->catchup;
+}
+
+void upstream_update(struct upstream *upstream)
+{
+    catchup_update(upstream->catchup);
 }

@@ -136,11 +136,45 @@ static void answer(struct http_request *request, int curl_code)
         .complete = curl_code == CURLE_OK && head->complete,
         .timed_out = curl_code == CURLE_OPERATION_TIMEDOUT,
         .duration_ms = clock_monotonic_ms() - request->started_ms,
+        .request = request,
     };
 
     describe_failure(request, curl_code, failure, sizeof failure);
     request->done = NULL;
     done(request->ctx, &result);
+}
+
+/* What is kept; what others see comes first. */
+struct kept {
+    struct http_answer answer;
+    char *body, *retry_after, *failure;
+};
+
+struct http_answer *http_answer_keep(const struct http_answer *answer)
+{
+    struct kept *kept = xcalloc(1, sizeof *kept);
+
+    kept->body = buf_take(&answer->request->body);
+    kept->retry_after = xstrdup(answer->retry_after);
+    kept->failure = xstrdup(answer->failure);
+    kept->answer = *answer;
+    kept->answer.body = kept->body != NULL ? kept->body : "";
+    kept->answer.retry_after = kept->retry_after;
+    kept->answer.failure = kept->failure;
+    kept->answer.request = NULL;
+    return &kept->answer;
+}
+
+void http_answer_free(struct http_answer *kept_answer)
+{
+    struct kept *kept = (struct kept *)kept_answer;
+
+    if (kept == NULL)
+        return;
+    free(kept->body);
+    free(kept->retry_after);
+    free(kept->failure);
+    free(kept);
 }
 
 static void on_finished(void *ctx, int curl_code)

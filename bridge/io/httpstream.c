@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 
 #include "buf.h"
 #include "limit.h"
@@ -27,6 +28,15 @@ enum {
     STREAM_TURN_BYTES = 32768,
     STREAM_KEEPALIVE_IDLE_S = 30,
     STREAM_KEEPALIVE_INTERVAL_S = 10,
+    /* A server that was held back sends on a round trip after there is room again, and that is 300
+     * ms at most on Earth. So it has said all that it had to say once it has been silent for so
+     * long, */
+    STREAM_SILENCE_MS = 300,
+    /* or, where it is never silent, once the kernel has had nothing for us after so long: its
+     * buffers are empty then at 10 Mbit/s. */
+    STREAM_BEHIND_MOST_MS = 3000,
+    /* What a server's kernel holds for one connection at most (Linux: net.ipv4.tcp_wmem). */
+    STREAM_SERVER_BUFFER = 4 * 1024 * 1024,
 };
 
 struct httpstream {
@@ -39,9 +49,11 @@ struct httpstream {
     size_t in_one_breath; /* bytes since loop_breathe */
     size_t in_one_turn;   /* bytes since libcurl was last told to go on */
     bool refused;
-    bool paused;    /* asked for */
-    bool held_back; /* libcurl holds bytes that the write callback did not take */
-    bool over;      /* on_end was called or is not wanted any more */
+    bool paused;       /* asked for */
+    bool held_back;    /* libcurl holds bytes that the write callback did not take */
+    bool behind;       /* that has been so, and more may be on its way */
+    int64_t behind_ms; /* since when it has been read again */
+    bool over;         /* on_end was called or is not wanted any more */
 };
 
 static bool is_event_stream(const char *content_type)
@@ -99,6 +111,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *ctx)
         timer_set(&stream->resume, loop_now(stream->transport.loop));
     if (stream->in_one_turn >= STREAM_TURN_BYTES || stream->paused) {
         stream->held_back = true;
+        stream->behind = true;
         return CURL_WRITEFUNC_PAUSE;
     }
     stream->last_byte_ms = loop_now(stream->transport.loop);
@@ -182,6 +195,7 @@ static void on_resume(void *ctx)
     if (stream->paused || !stream->held_back)
         return;
     stream->held_back = false;
+    stream->behind_ms = loop_now(stream->transport.loop);
     stream->in_one_turn = 0;
     code = curl_easy_pause(stream->transport.easy, CURLPAUSE_CONT);
     if (code != CURLE_OK)
@@ -291,6 +305,35 @@ void httpstream_resume(struct httpstream *stream)
 bool httpstream_is_paused(const struct httpstream *stream)
 {
     return stream->paused;
+}
+
+static size_t unread_in_kernel(const struct httpstream *stream)
+{
+    curl_socket_t fd = CURL_SOCKET_BAD;
+    int bytes = 0;
+
+    if (curl_easy_getinfo(stream->transport.easy, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK ||
+        fd == CURL_SOCKET_BAD || ioctl(fd, FIONREAD, &bytes) != 0 || bytes < 0)
+        return 0;
+    return (size_t)bytes;
+}
+
+bool httpstream_is_read(struct httpstream *stream)
+{
+    int64_t now = loop_now(stream->transport.loop);
+
+    if (stream->held_back || unread_in_kernel(stream) > 0)
+        return false;
+    if (stream->behind && now - stream->last_byte_ms < STREAM_SILENCE_MS &&
+        now - stream->behind_ms < STREAM_BEHIND_MOST_MS)
+        return false;
+    stream->behind = false;
+    return true;
+}
+
+size_t httpstream_unread(const struct httpstream *stream)
+{
+    return unread_in_kernel(stream) + STREAM_READ_BYTES + STREAM_SERVER_BUFFER;
 }
 
 int64_t httpstream_last_byte_ms(const struct httpstream *stream)

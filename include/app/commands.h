@@ -13,13 +13,14 @@ struct http_client;
 struct tracker;
 struct publisher;
 struct poller;
+struct catchup;
 struct config;
 struct counters;
 
 /* All arguments are borrowed for the life of commands. */
 struct commands *commands_new(struct loop *loop, struct http_client *client,
     struct tracker *tracker, struct publisher *publisher, struct poller *poller,
-    const struct config *config, struct counters *counters);
+    struct catchup *catchup, const struct config *config, struct counters *counters);
 void commands_free(struct commands *commands);
 
 /* A message on a command topic. */

@@ -11,6 +11,7 @@ struct poller;
 struct loop;
 struct http_client;
 struct tracker;
+struct catchup;
 struct config;
 struct counters;
 
@@ -31,7 +32,8 @@ struct poller_handler {
 };
 
 struct poller *poller_new(struct loop *loop, struct http_client *client, struct tracker *tracker,
-    const struct config *config, struct counters *counters, const struct poller_handler *handler);
+    struct catchup *catchup, const struct config *config, struct counters *counters,
+    const struct poller_handler *handler);
 void poller_free(struct poller *poller);
 
 /* Starts the mode's first list at once; ends what is under way. */

@@ -51,4 +51,12 @@ bool stream_is_open(const struct stream *stream);
 /* Back-pressure: nothing is read while paused, and silence does not count. */
 void stream_pause(struct stream *stream, bool paused);
 
+/* Whether everything that AIVA has said so far has been read, as far as can be known; also where
+ * there is no stream, of which nothing more will be read. */
+bool stream_is_read(const struct stream *stream);
+/* Bytes read so far, of all connections; and the position from which on everything has been read
+ * that was on its way at this moment, should the stream never fall silent. */
+uint64_t stream_position(const struct stream *stream);
+uint64_t stream_horizon(const struct stream *stream);
+
 #endif

@@ -18,6 +18,7 @@ struct publisher;
 struct config;
 struct counters;
 struct poller;
+struct catchup;
 
 struct upstream_handler {
     void *ctx;
@@ -36,7 +37,8 @@ void upstream_start(struct upstream *upstream);
 void upstream_stop(struct upstream *upstream);
 /* Connects anew, with a new key or new certificates. */
 void upstream_reconnect(struct upstream *upstream);
-/* Holds the stream back while reading must not run further ahead of the broker. */
+/* Holds the stream back while reading must not run further ahead of the broker, and the poller
+ * while no more may be taken in. */
 void upstream_press(struct upstream *upstream, enum pressure pressure);
 /* What bridge/upstream says. The texts are borrowed until it changes. */
 struct upstream_report {
@@ -46,5 +48,8 @@ struct upstream_report {
 };
 void upstream_report(const struct upstream *upstream, struct upstream_report *report);
 struct poller *upstream_poller(struct upstream *upstream);
+struct catchup *upstream_catchup(struct upstream *upstream);
+/* Applies answers whose turn has come; each pass of the loop. */
+void upstream_update(struct upstream *upstream);
 
 #endif

@@ -47,11 +47,17 @@ struct http_answer {
     bool complete; /* the whole body arrived within the cap */
     bool timed_out;
     int64_t duration_ms;
+    struct http_request *request; /* for http_answer_keep */
 };
 
 /* Called once, unless http_cancel was called. The answer is borrowed for the call. The request
  * frees itself afterwards. */
 typedef void http_done(void *ctx, const struct http_answer *answer);
+
+/* For an answer to be used after the call: takes its body, and copies the rest. The caller frees
+ * with http_answer_free, for which NULL is allowed. */
+struct http_answer *http_answer_keep(const struct http_answer *answer);
+void http_answer_free(struct http_answer *kept_answer);
 
 struct http_call {
     enum http_method method;

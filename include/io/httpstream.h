@@ -44,6 +44,12 @@ void httpstream_free(struct httpstream *stream);
 void httpstream_pause(struct httpstream *stream);
 void httpstream_resume(struct httpstream *stream);
 bool httpstream_is_paused(const struct httpstream *stream);
+/* Whether nothing that the server has sent so far is still to be read. After it was held back, that
+ * takes a moment of silence: what waits in the server's own buffers comes only once there is room
+ * here. */
+bool httpstream_is_read(struct httpstream *stream);
+/* Bytes at most that are on their way: held here, in the kernel, and in the server's buffers. */
+size_t httpstream_unread(const struct httpstream *stream);
 /* Monotonic time of the last byte (or of the opening, or of the resumption if later). */
 int64_t httpstream_last_byte_ms(const struct httpstream *stream);
 

@@ -301,8 +301,13 @@ def asked_after(world, kind, before):
             if line["kind"] == kind][before:before + 2]
 
 
-def test_a_refused_status_holds_up_the_list(world):
-    """AIVA wants to be left alone, whichever call it said so to."""
+def lists_between(world, first, last):
+    return [line for line in world.simulator.stats()["log"]
+            if line["kind"] == "list" and first < line["at_ms"] < last]
+
+
+def test_a_refused_status_holds_up_status_calls_alone(world):
+    """AIVA wants to be left alone with these; lists go on."""
     world.simulator.put_jobs([job("one")])
     world.bridge.start({**FAST_POLL, "aiva.mode": "poll"})
     world.wait_upstream("polling")
@@ -312,12 +317,25 @@ def test_a_refused_status_holds_up_the_list(world):
     refused = [line["at_ms"] for line in world.simulator.stats()["log"]
                if line["status"] == 429][0]
     assert after - refused >= 4900
-    assert not [line for line in world.simulator.stats()["log"]
-                if line["kind"] == "list" and refused + 100 < line["at_ms"] < refused + 4900]
+    assert len(lists_between(world, refused + 100, refused + 4900)) >= 2
 
 
-def test_a_refused_list_holds_up_everything(world):
-    """No status call meanwhile, and no list because the stream was opened again."""
+def test_a_refused_list_holds_up_lists_alone(world):
+    """The jobs that are known are asked for as before."""
+    world.simulator.put_jobs([job("one")])
+    world.bridge.start({**FAST_POLL, "aiva.mode": "poll"})
+    world.wait_upstream("polling")
+    world.simulator.fault("list", status=503, retry_after="6")
+    refused, after = asked_after(world, "list", world.simulator.requests("list"))
+    assert after - refused >= 5900
+    assert len([line for line in world.simulator.stats()["log"] if line["kind"] == "status"
+                and refused + 100 < line["at_ms"] < refused + 5900]) >= 2
+    assert "GET /jobs: AIVA answered 503" in world.bridge.output()
+    assert re.search(r"next attempt in [67]\.\d s", world.bridge.output())
+
+
+def test_a_refused_list_is_not_read_because_of_a_new_stream(world):
+    """What AIVA has asked for counts over every connection."""
     world.start([job("one")], {"aiva.resync_interval_s": 1})
     world.simulator.fault("list", status=429, retry_after="6")
     lists = world.simulator.requests("list")
@@ -330,8 +348,38 @@ def test_a_refused_list_holds_up_everything(world):
                             and "GET /jobs is put off" in message.json["detail"], since=since)
     refused, after = asked_after(world, "list", lists)
     assert after - refused >= 5900
-    assert not [line for line in world.simulator.stats()["log"]
-                if line["kind"] == "status" and refused + 100 < line["at_ms"] < refused + 5900]
+
+
+def test_concurrent_refusals_are_one(world):
+    """Four status calls are under way when AIVA begins to refuse them: the next are made within the
+    first step of the back-off, not its fourth, again and again."""
+    names = [f"job-{number}" for number in range(12)]
+    world.simulator.put_jobs([job(name) for name in names])
+    world.bridge.start({**FAST_POLL, "aiva.mode": "poll", "aiva.list_interval_s": 600})
+    for name in names:
+        world.wait_state(name)
+    for _ in range(3):
+        world.simulator.fault("status", times=4, status=429, delay_ms=300)
+        before = world.simulator.requests("status")
+        wait_until(lambda count=before: world.simulator.requests("status") >= count + 4 + 12,
+                   "a whole round after the refusals", 60)
+        at = [line["at_ms"] for line in world.simulator.stats()["log"]
+              if line["kind"] == "status"][before:before + 5]
+        assert at[4] - at[3] < 300 + 1000 + 1500
+        world.simulator.clear_faults()
+
+
+def test_a_refused_key_holds_up_everything(world):
+    """What is refused to the account is not tried in another way."""
+    world.simulator.put_jobs([job("one")])
+    world.bridge.start({**FAST_POLL, "aiva.mode": "poll"})
+    world.wait_upstream("polling")
+    world.simulator.fault("status", times=0, status=403)
+    world.wait_upstream("unauthorized")
+    asked = len(world.simulator.stats()["log"])
+    # Not a wait for something: that nothing is asked for some time is the thing itself.
+    time.sleep(4)
+    assert len(world.simulator.stats()["log"]) <= asked + 1
 
 
 def test_a_stream_ends_the_wait_after_a_refused_key(world):

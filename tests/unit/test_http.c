@@ -29,7 +29,8 @@ struct world {
     struct http_answer answer;
     char body[256], retry_after[64], failure[400];
     struct http_request *to_cancel;
-    bool ask_again;
+    bool ask_again, keep;
+    struct http_answer *kept;
 };
 
 static struct world world;
@@ -62,6 +63,8 @@ static void on_done(void *ctx, const struct http_answer *answer)
     assert_null(strstr(answer->failure, KEY));
     http_cancel(world.to_cancel);
     world.to_cancel = NULL;
+    if (world.keep)
+        world.kept = http_answer_keep(answer);
     if (world.ask_again) {
         world.ask_again = false;
         ask(HTTP_GET, "/again", false);
@@ -133,6 +136,35 @@ static void test_http_sends_what_is_promised_and_no_more(void **state)
     assert_non_null(strstr(request, "\r\nUser-Agent: test/1\r\n"));
     assert_null(strcasestr(request, "accept-encoding"));
     assert_null(strcasestr(request, "content-type"));
+}
+
+/* The request, and all that it held, is gone by then. */
+static void test_http_keeps_an_answer_for_later(void **state)
+{
+    (void)state;
+    open_world();
+    world.server.steps[0] = (struct raw_step){
+        .bytes = "HTTP/1.1 429 No\r\nRetry-After: 7\r\nContent-Length: 4\r\n\r\nbody",
+        .close = true};
+    world.server.steps[1] =
+        (struct raw_step){.bytes = "HTTP/1.1 204 No Content\r\n\r\n", .close = true};
+    raw_server_start(&world.server);
+    world.keep = true;
+    ask(HTTP_GET, "/jobs", false);
+    wait_answer();
+    struct http_answer *first = world.kept;
+    ask(HTTP_GET, "/jobs", true);
+    wait_answer();
+    assert_int_equal(first->status, 429);
+    assert_string_equal(first->body, "body");
+    assert_int_equal(first->length, 4);
+    assert_string_equal(first->retry_after, "7");
+    assert_true(first->complete);
+    assert_string_equal(world.kept->body, "");
+    http_answer_free(first);
+    http_answer_free(world.kept);
+    http_answer_free(NULL);
+    close_world();
 }
 
 static void test_http_posts_an_empty_body_that_says_so(void **state)
@@ -561,6 +593,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_http_sends_what_is_promised_and_no_more),
+        cmocka_unit_test(test_http_keeps_an_answer_for_later),
         cmocka_unit_test(test_http_posts_an_empty_body_that_says_so),
         cmocka_unit_test(test_http_skips_interim_answers),
         cmocka_unit_test(test_http_follows_redirects_within_the_origin),

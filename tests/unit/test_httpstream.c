@@ -324,6 +324,40 @@ static void test_httpstream_pauses_and_loses_nothing(void **state)
     free(answer);
 }
 
+/* What is held back here keeps the rest in the server's buffers, from where it comes a little
+ * later: that nothing can be read at one moment is not enough. */
+static void test_httpstream_is_read_once_it_has_been_silent(void **state)
+{
+    enum { SIZE = 8 * 1024 * 1024 };
+    char *answer;
+    size_t head = sizeof OPENED - 1;
+
+    (void)state;
+    open_world();
+    answer = malloc(head + SIZE + 1);
+    memset(answer, 'x', head + SIZE);
+    memcpy(answer, OPENED, head);
+    answer[head + SIZE] = '\0';
+    world.server.steps[0] = (struct raw_step){.bytes = answer, .length = head + SIZE};
+    world.pause_at_once = true;
+    open_stream("");
+    world.wanted = 1;
+    fixture_run(&world.fixture, has_bytes, NULL);
+    turn(100);
+    assert_false(httpstream_is_read(world.stream));
+    assert_true(httpstream_unread(world.stream) > 16384);
+    world.pause_at_once = false;
+    httpstream_resume(world.stream);
+    world.wanted = SIZE;
+    fixture_run(&world.fixture, has_bytes, NULL);
+    assert_int_equal(world.bytes.length, SIZE);
+    assert_false(httpstream_is_read(world.stream));
+    turn(1000);
+    assert_true(httpstream_is_read(world.stream));
+    close_world();
+    free(answer);
+}
+
 /* How much had been handed over each time others got their turn. */
 static struct {
     unsigned count;
@@ -446,6 +480,7 @@ int main(void)
         cmocka_unit_test(test_httpstream_tells_a_cut_from_an_end),
         cmocka_unit_test(test_httpstream_refuses_an_id_that_would_end_the_header),
         cmocka_unit_test(test_httpstream_pauses_and_loses_nothing),
+        cmocka_unit_test(test_httpstream_is_read_once_it_has_been_silent),
         cmocka_unit_test(test_httpstream_lets_others_breathe),
         cmocka_unit_test(test_httpstream_may_be_paused_and_resumed_before_any_byte),
         cmocka_unit_test(test_httpstream_is_freed_from_within_its_callbacks),
