@@ -18,7 +18,6 @@
 #include "counters.h"
 #include "entropy.h"
 #include "http.h"
-#include "json.h"
 #include "limit.h"
 #include "loop.h"
 #include "mem.h"
@@ -27,7 +26,6 @@
 #include "publisher.h"
 #include "refusals.h"
 #include "request.h"
-#include "secret.h"
 #include "tracker.h"
 
 #define LOG_TAG "commands"
@@ -365,6 +363,7 @@ static void call_now(struct command *command)
         .path = path,
         .body_limit = command->request.level ? LIMIT_STATUS_BODY : LIMIT_LIST_BODY,
         .timeout_ms = left < CALL_TIMEOUT_MS || !command->request.level ? left : CALL_TIMEOUT_MS,
+        .is_list = !command->request.level,
         .fresh_connection = command->verb->method != HTTP_GET,
         .done = on_answer,
         .ctx = command,

@@ -222,6 +222,7 @@ static void ask_for_list(struct poller *poller)
         .path = "/jobs",
         .body_limit = LIMIT_LIST_BODY,
         .timeout_ms = LIST_TIMEOUT_MS,
+        .is_list = true,
         .done = list_answered,
         .ctx = poller,
     };

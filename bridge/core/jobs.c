@@ -10,6 +10,7 @@
 #include <sys/queue.h>
 
 #include "clock.h"
+#include "limit.h"
 #include "mem.h"
 
 #define uthash_malloc(size) xmalloc(size)
@@ -24,6 +25,8 @@ struct record {
     UT_hash_handle hh;
     char id[];
 };
+
+_Static_assert(sizeof(struct record) >= LIMIT_JOB_LEAST, "LIMIT_LIST_JOBS is too small");
 
 struct tombstone {
     uint64_t touched; /* when it was removed */

@@ -1,7 +1,7 @@
 /*
  * REST requests. Each is an object that lives until its answer is there or it is cancelled; the
  * body is collected under a cap, since libcurl's own limit does not cover answers of unknown size.
- * Knows nothing of what the answers mean.
+ * Knows nothing of what the answers mean, but that a list without an end is one.
  */
 #include "http.h"
 
@@ -11,6 +11,7 @@
 
 #include "clock.h"
 #include "httpproxy.h"
+#include "listwatch.h"
 #include "loop.h"
 #include "mem.h"
 #include "transport.h"
@@ -18,7 +19,10 @@
 struct http_request {
     struct transport transport;
     struct buf body;
-    bool safe; /* a GET: any redirect may repeat it */
+    bool is_list;
+    struct listwatch watch;
+    char given_up[128]; /* why; "" where it was not */
+    bool safe;          /* a GET: any redirect may repeat it */
     int64_t started_ms;
     int64_t deadline_ms;
     http_done *done; /* NULL once it was called or is not wanted any more */
@@ -97,6 +101,10 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *ctx)
 {
     struct http_request *request = ctx;
 
+    if (request->is_list && request->transport.head.status == 200 &&
+        !listwatch_take(
+            &request->watch, bytes, size * count, request->given_up, sizeof request->given_up))
+        return 0;
     return buf_append(&request->body, bytes, size * count) ? size * count : 0;
 }
 
@@ -114,6 +122,8 @@ static void describe_failure(
 {
     if (request->transport.refused_redirect[0] != '\0')
         snprintf(text, size, "%s", request->transport.refused_redirect);
+    else if (request->given_up[0] != '\0')
+        snprintf(text, size, "%s", request->given_up);
     else if (request->body.failed)
         snprintf(text, size, "the answer is longer than %zu bytes", request->body.limit);
     else if (curl_code != CURLE_OK)
@@ -247,6 +257,7 @@ struct http_request *http_start(
     request->safe = call->method == HTTP_GET;
     request->started_ms = clock_monotonic_ms();
     request->deadline_ms = request->started_ms + call->timeout_ms;
+    request->is_list = call->is_list;
     request->done = call->done;
     request->ctx = call->ctx;
     if (!prepare(request, client, call, error)) {

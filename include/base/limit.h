@@ -19,11 +19,15 @@
 #define LIMIT_JOB_RECORD   (2 * LIMIT_EVENT) /* bytes of one job's merged members */
 #define LIMIT_JOBS_BYTES                                                                           \
     (512u * 1024 * 1024) /* bytes of all jobs' records: a million jobs; then no new ones */
-#define LIMIT_LIST_BODY   (256u * 1024 * 1024) /* bytes of GET /jobs: a million jobs */
-#define LIMIT_STATUS_BODY (2 * LIMIT_EVENT)    /* bytes of any other answer's body */
-#define LIMIT_HEADERS     (64 * 1024)          /* bytes of an answer's header section */
-#define LIMIT_COMMAND     LIMIT_EVENT /* bytes of a command's payload that are looked into */
-#define LIMIT_COMMAND_ID  65536       /* bytes of a command's id; the contract's */
+#define LIMIT_LIST_BODY (256u * 1024 * 1024) /* bytes of GET /jobs: a million jobs */
+#define LIMIT_LIST_GAP                                                                             \
+    (2 * LIMIT_JOB_RECORD)    /* bytes of GET /jobs without a further job: twice the largest */
+#define LIMIT_JOB_LEAST   128 /* bytes of LIMIT_JOBS_BYTES that any job takes */
+#define LIMIT_LIST_JOBS   (LIMIT_JOBS_BYTES / LIMIT_JOB_LEAST) /* jobs in GET /jobs */
+#define LIMIT_STATUS_BODY (2 * LIMIT_EVENT) /* bytes of any other answer's body */
+#define LIMIT_HEADERS     (64 * 1024)       /* bytes of an answer's header section */
+#define LIMIT_COMMAND     LIMIT_EVENT       /* bytes of a command's payload that are looked into */
+#define LIMIT_COMMAND_ID  65536             /* bytes of a command's id; the contract's */
 #define LIMIT_COMMANDS_BYTES                                                                       \
     (16u * 1024 *                                                                                  \
         1024) /* bytes that the commands under way keep of their requests; the contract's */

@@ -61,9 +61,10 @@ void http_answer_free(struct http_answer *kept_answer);
 
 struct http_call {
     enum http_method method;
-    const char *path;      /* begins with '/', goes behind the client's url; safe characters only */
-    size_t body_limit;     /* bytes */
-    int64_t timeout_ms;    /* of the whole call */
+    const char *path;   /* begins with '/', goes behind the client's url; safe characters only */
+    size_t body_limit;  /* bytes */
+    int64_t timeout_ms; /* of the whole call */
+    bool is_list;       /* an array of jobs: given up where it grows and they do not (listwatch) */
     bool fresh_connection; /* no reuse: libcurl repeats a request whose reused connection dies */
     http_done *done;
     void *ctx;

@@ -234,6 +234,46 @@ def test_a_list_that_is_hostile(world, hostile, body):
     world.recorder.assert_well_formed()
 
 
+ENDLESS = {
+    "white space": (b"[", b" \r\n" * 20000),
+    "a string": (b'[{"job_id":"one","status":"', b"x" * 65536),
+    "numbers": (b"[", b"1," * 30000),
+    "empty objects": (b"[", b"{}," * 20000),
+    "levels": (b"", b"[" * 65536),
+    "behind a job": (b'[{"job_id":"one","status":"queued"}', b"\n" * 65536),
+    "behind the list": (b'[{"job_id":"one","status":"queued"}]', b" " * 65536),
+    "a page": (b"<html>", b"<p>Please log in</p>" * 3000),
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_a_list_without_an_end(world, hostile, kind):
+    """It is given up while it is small where no further job comes, by the poller and for a command."""
+    opening, piece = ENDLESS[kind]
+    sent = []
+
+    def answer_list(handler):
+        sent.append(0)
+        mine = len(sent) - 1
+        handler.send_response(200)
+        handler.send_header("Content-Type", "application/json")
+        handler.end_headers()
+        handler.wfile.write(opening)
+        while not handler.server.stopped.is_set():
+            handler.wfile.write(piece)
+            sent[mine] += len(piece)
+
+    server = hostile(lambda handler: no_stream(handler, lambda one: answer_list(one)))
+    before = start(world, server, {"commands.timeout_s": 4})
+    world.recorder.wait_for(lambda message: message.topic == of_bridge("upstream")
+                            and "no further job in 4 MiB" in message.json["detail"])
+    assert world.refresh()["error"] in ("upstream_error", "timeout")
+    # What the kernel takes of it is not what the bridge has read.
+    assert len(sent) >= 2 and max(sent) < 32 << 20
+    assert memory_kib(world.bridge.pid) - before < GROWTH_KIB
+    world.bridge.stop()
+
+
 def test_a_stream_of_ever_new_jobs(world, hostile):
     """As many as the server likes, each once: they are published as they come, and the memory of
     each is small."""
