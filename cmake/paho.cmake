@@ -22,9 +22,10 @@ set(PAHO_AIDS
   StackTrace_entry StackTrace_exit StackTrace_get StackTrace_printStack myfree mymalloc myrealloc
   setStack)
 
-# System calls of the library that bridge/io/paho/wire.c stands in for.
+# System calls of the library, and one of OpenSSL, that bridge/io/paho/wire.c stands in for.
 set(PAHO_WIRED
-  connect recv shutdown poll usleep pthread_cond_timedwait pthread_cond_signal pthread_create)
+  connect recv SSL_read shutdown poll usleep pthread_cond_timedwait pthread_cond_signal
+  pthread_create)
 
 function(paho_read_aids archive result)
   execute_process(
@@ -100,7 +101,7 @@ if(PAHO_KIND STREQUAL lean)
   add_library(paho_lean OBJECT bridge/io/paho/checkhost.c bridge/io/paho/lean.c
     bridge/io/paho/pool.c bridge/io/paho/wire.c)
   target_include_directories(paho_lean PRIVATE ${PROJECT_SOURCE_DIR}/include/io)
-  target_link_libraries(paho_lean PRIVATE base OpenSSL::Crypto)
+  target_link_libraries(paho_lean PRIVATE core OpenSSL::SSL OpenSSL::Crypto)
   # Never part of a shared library, so that thread-local variables need no call to the loader.
   target_compile_options(paho_lean PRIVATE -ftls-model=initial-exec)
   add_dependencies(paho paho_rewired)

@@ -427,10 +427,12 @@ static void pump(struct commands *commands)
 
 /* ---- Taking a request on */
 
-static const struct verb *find_verb(const char *name, bool for_job)
+static const struct verb *find_verb(const struct topic_parts *topic)
 {
+    bool for_job = topic->kind == TOPIC_JOB_COMMAND;
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
-        if (strcmp(verbs[i].name, name) == 0 &&
+        if (strlen(verbs[i].name) == topic->command_length &&
+            memcmp(verbs[i].name, topic->command, topic->command_length) == 0 &&
             (for_job || verbs[i].allow == CONFIG_COMMAND_REFRESH))
             return &verbs[i];
     return NULL;
@@ -449,7 +451,7 @@ static struct command *new_command(
     struct command *command = xcalloc(1, sizeof *command);
     command->owner = commands;
     request_init(&command->request, commands->config, topic, message);
-    command->verb = find_verb(command->request.command, command->request.level != NULL);
+    command->verb = find_verb(topic);
     command->started_ms = loop_now(commands->loop);
     command->deadline_ms = command->started_ms + time_for(commands, message);
     backoff_init(&command->backoff, BACKOFF_BASE_MS, BACKOFF_CAP_MS);

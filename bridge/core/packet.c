@@ -4,8 +4,9 @@
 #include <assert.h>
 #include <string.h>
 
+#include "cursor.h"
+#include "inspector.h"
 #include "limit.h"
-#include "utf8.h"
 
 enum {
     TYPE_PUBLISH = 3,
@@ -222,67 +223,6 @@ struct packet_part packet_read(struct packet_reader *reader, const void *bytes, 
 
 /* ---- Messages */
 
-/* What is left of a packet. */
-struct cursor {
-    const unsigned char *at;
-    size_t left;
-};
-
-static bool take(struct cursor *cursor, size_t size, const unsigned char **bytes)
-{
-    if (size > cursor->left)
-        return false;
-    *bytes = cursor->at;
-    cursor->at += size;
-    cursor->left -= size;
-    return true;
-}
-
-static bool take_number(struct cursor *cursor, size_t size, uint32_t *number)
-{
-    const unsigned char *bytes;
-    if (!take(cursor, size, &bytes))
-        return false;
-    *number = 0;
-    for (size_t i = 0; i < size; i++)
-        *number = *number << 8 | bytes[i];
-    return true;
-}
-
-/* Section 1.5.5. */
-static bool take_variable(struct cursor *cursor, uint32_t *number)
-{
-    *number = 0;
-    for (unsigned i = 0; i < LENGTH_BYTES; i++) {
-        const unsigned char *byte;
-        if (!take(cursor, 1, &byte))
-            return false;
-        *number |= (uint32_t)(*byte & 127) << (7 * i);
-        if (*byte < 128)
-            return true;
-    }
-    return false;
-}
-
-/* Section 1.5.6. */
-static bool take_binary(struct cursor *cursor, const char **data, size_t *length)
-{
-    const unsigned char *bytes;
-    uint32_t size;
-    if (!take_number(cursor, 2, &size) || !take(cursor, size, &bytes))
-        return false;
-    *data = (const char *)bytes;
-    *length = size;
-    return true;
-}
-
-/* Section 1.5.4. */
-static bool take_text(struct cursor *cursor, const char **text, size_t *length)
-{
-    return take_binary(cursor, text, length) && utf8_valid(*text, *length) &&
-           memchr(*text, '\0', *length) == NULL;
-}
-
 /* Sections 3.3.2.3.2 to 3.3.2.3.9; what the bridge does not ask for is only passed over. */
 static bool take_property(struct cursor *cursor, struct packet_message *message)
 {
@@ -290,25 +230,25 @@ static bool take_property(struct cursor *cursor, struct packet_message *message)
     const char *text, *value;
     size_t length, value_length;
     uint32_t number;
-    if (!take(cursor, 1, &identifier))
+    if (!cursor_take(cursor, 1, &identifier))
         return false;
     switch (*identifier) {
     case PROPERTY_PAYLOAD_FORMAT:
-        return take_number(cursor, 1, &number);
+        return cursor_take_number(cursor, 1, &number);
     case PROPERTY_EXPIRY:
-        return message->expiry_s == UINT32_MAX && take_number(cursor, 4, &message->expiry_s);
+        return cursor_take_number(cursor, 4, &message->expiry_s);
     case PROPERTY_CONTENT_TYPE:
-        return take_text(cursor, &text, &length);
+        return cursor_take_binary(cursor, &text, &length);
     case PROPERTY_RESPONSE_TOPIC:
-        return message->response_topic == NULL &&
-               take_text(cursor, &message->response_topic, &message->response_topic_length);
+        return cursor_take_binary(
+            cursor, &message->response_topic, &message->response_topic_length);
     case PROPERTY_CORRELATION_DATA:
-        return message->correlation_data == NULL &&
-               take_binary(cursor, &message->correlation_data, &message->correlation_length);
+        return cursor_take_binary(cursor, &message->correlation_data, &message->correlation_length);
     case PROPERTY_SUBSCRIPTION:
-        return take_variable(cursor, &number);
+        return cursor_take_variable(cursor, &number);
     case PROPERTY_USER:
-        return take_text(cursor, &text, &length) && take_text(cursor, &value, &value_length);
+        return cursor_take_binary(cursor, &text, &length) &&
+               cursor_take_binary(cursor, &value, &value_length);
     default:
         return false;
     }
@@ -318,7 +258,7 @@ static bool take_properties(struct cursor *cursor, struct packet_message *messag
 {
     struct cursor properties = {0};
     uint32_t size;
-    if (!take_variable(cursor, &size) || !take(cursor, size, &properties.at))
+    if (!cursor_take_variable(cursor, &size) || !cursor_take(cursor, size, &properties.at))
         return false;
     properties.left = size;
     while (properties.left > 0)
@@ -327,10 +267,16 @@ static bool take_properties(struct cursor *cursor, struct packet_message *messag
     return true;
 }
 
-/* Sections 3.3.2.1 and 4.7.1. */
-static bool is_topic_name(const char *topic, size_t length)
+bool packet_is_text(const char *bytes, size_t length)
 {
-    return length > 0 && memchr(topic, '+', length) == NULL && memchr(topic, '#', length) == NULL;
+    return cursor_is_text(bytes, length);
+}
+
+/* Sections 3.3.2.1 and 4.7.1. */
+bool packet_is_topic_name(const char *topic, size_t length)
+{
+    return length > 0 && cursor_is_text(topic, length) && memchr(topic, '+', length) == NULL &&
+           memchr(topic, '#', length) == NULL;
 }
 
 bool packet_read_message(
@@ -347,10 +293,10 @@ bool packet_read_message(
         .duplicate = (first[0] & FLAG_DUP) != 0,
         .expiry_s = UINT32_MAX,
     };
-    if (!take_text(&cursor, &message->topic, &message->topic_length) ||
-        !is_topic_name(message->topic, message->topic_length))
+    if (!inspector_allows(first[0], cursor.at, cursor.left, version5) ||
+        !cursor_take_binary(&cursor, &message->topic, &message->topic_length))
         return false;
-    if (message->qos > 0 && (!take_number(&cursor, 2, &identifier) || identifier == 0))
+    if (message->qos > 0 && !cursor_take_number(&cursor, 2, &identifier))
         return false;
     if (version5 && !take_properties(&cursor, message))
         return false;

@@ -66,6 +66,7 @@ struct mqtt {
     unsigned refused_said;
     uint64_t dropped; /* incoming messages, on all connections */
     struct log_limit refused_limit;
+    struct log_limit improper_limit;
 };
 
 /* Never used twice in a process, so that an event can be told from those of any other connection.
@@ -577,7 +578,7 @@ static void on_failed(struct mqtt *mqtt, const struct inbox_event *event)
 
 static void on_lost(struct mqtt *mqtt, const struct inbox_event *event)
 {
-    char text[160];
+    char text[192];
 
     if (mqtt->state == MQTT_CLOSING) {
         down(mqtt, false, mqtt->closing);
@@ -587,15 +588,30 @@ static void on_lost(struct mqtt *mqtt, const struct inbox_event *event)
         snprintf(text, sizeof text, "the broker ended the connection: %s (code %d)",
             mqttconnect_reason(event->code), event->code);
     else
-        snprintf(text, sizeof text, "connection lost");
+        snprintf(text, sizeof text, "%s",
+            event->pointer != NULL ? (const char *)event->pointer : "connection lost");
     down(mqtt, mqttconnect_is_refusal(event->code), text);
+}
+
+/* Some brokers pass on whatever their clients send. */
+static bool is_proper(const struct mqtt_message *message)
+{
+    return packet_is_topic_name(message->topic, message->topic_length) &&
+           (message->response_topic == NULL ||
+               packet_is_text(message->response_topic, message->response_topic_length));
 }
 
 /* mqtt is not touched after the handler's call. */
 static void on_message(struct mqtt *mqtt, const struct mqtt_message *message)
 {
     say_refused(mqtt);
-    mqtt->handler.on_message(mqtt->handler.ctx, message);
+    if (is_proper(message))
+        mqtt->handler.on_message(mqtt->handler.ctx, message);
+    else
+        log_warn_limited(&mqtt->improper_limit, loop_now(mqtt->loop),
+            "a message of %zu bytes is dropped: its topic, or its Response Topic, is not what MQTT "
+            "allows; the broker should not have passed it on",
+            message->payload_length);
 }
 
 static void handle_current(struct mqtt *mqtt, const struct inbox_event *event)

@@ -83,7 +83,7 @@ bool mqttconnect_address(const char *url, struct mqttconnect_address *address, s
     if (written < 0 || (size_t)written >= sizeof address->uri)
         return error_set(error, ERROR_BROKER, "the broker's URL is too long");
     address->tls = scheme->tls;
-    address->plain = !scheme->tls && !scheme->path;
+    address->websocket = scheme->path;
     return true;
 }
 
@@ -253,6 +253,10 @@ void mqttconnect_describe(
     if (code > 0) {
         snprintf(out, size, "the broker refused the connection: %s (code %d)",
             mqttconnect_reason(code), code);
+        return;
+    }
+    if (code == 0 && words != NULL) {
+        snprintf(out, size, "%s", words);
         return;
     }
     if (words == NULL)

@@ -70,7 +70,7 @@ static struct mqtt_limits *new_limits(const struct mqttlink *link, MQTTPropertie
  * relay the library does everything. */
 static void make_relay(struct mqttlink *link)
 {
-    int fd = link->plain ? wire_socket() : -1;
+    int fd = link->tls || link->websocket ? -1 : wire_socket();
 
     pthread_mutex_lock(&link->lock);
     if (fd >= 0 && link->inbox != NULL)
@@ -96,23 +96,45 @@ static void on_connected5(void *ctx, MQTTAsync_successData5 *data)
         new_limits(link, &data->properties));
 }
 
+/* What the broker has sent that it may not; to be freed, NULL where it was nothing like that. */
+static char *take_fault(void)
+{
+    char fault[128], text[160];
+
+    wire_take_fault(fault, sizeof fault);
+    if (fault[0] == '\0')
+        return NULL;
+    snprintf(text, sizeof text, "the broker sent %s", fault);
+    return xstrdup(text);
+}
+
+static void post_failed(struct mqttlink *link, int code, const char *message)
+{
+    char *fault = take_fault();
+
+    if (fault != NULL)
+        post_or_free(link, INBOX_MQTT_FAILED, 0, fault);
+    else
+        post_or_free(link, INBOX_MQTT_FAILED, code, copy_text(message));
+}
+
 static void on_failed(void *ctx, MQTTAsync_failureData *data)
 {
-    if (data == NULL)
-        post_or_free(ctx, INBOX_MQTT_FAILED, MQTTASYNC_FAILURE, NULL);
-    else
-        post_or_free(ctx, INBOX_MQTT_FAILED, data->code, copy_text(data->message));
+    post_failed(
+        ctx, data != NULL ? data->code : MQTTASYNC_FAILURE, data != NULL ? data->message : NULL);
 }
 
 /* Only code and message: paho leaves the rest of the structure unset on some paths. */
 static void on_failed5(void *ctx, MQTTAsync_failureData5 *data)
 {
-    post_or_free(ctx, INBOX_MQTT_FAILED, data->code, copy_text(data->message));
+    post_failed(ctx, data->code, data->message);
 }
 
+/* paho gives no cause. */
 static void on_connection_lost(void *ctx, char *cause)
 {
-    post_or_free(ctx, INBOX_MQTT_LOST, 0, copy_text(cause));
+    (void)cause;
+    post_or_free(ctx, INBOX_MQTT_LOST, 0, take_fault());
 }
 
 /* The broker's DISCONNECT. paho does not report a lost connection after it. */
@@ -354,9 +376,10 @@ static bool start(struct mqttlink *link, const struct mqtt_options *options, str
     if (!mqttconnect_address(options->url, &address, error))
         return false;
     link->tls = address.tls;
-    link->plain = address.plain;
+    link->websocket = address.websocket;
     if (!create_handle(link, options, &address, error))
         return false;
+    wire_expect(address.websocket ? WIRE_OTHER : link->version5 ? WIRE_MQTT_5 : WIRE_MQTT_3);
     code = mqttconnect_start(link->handle, options, address.tls, &calls);
     if (code != MQTTASYNC_SUCCESS)
         return error_set(error, ERROR_BROKER,

@@ -34,8 +34,11 @@
 #define LIMIT_REFUSED_BODY 4096 /* bytes of a refused stream's answer, for its reason */
 #define LIMIT_MQTT_PACKET                                                                          \
     (8u * 1024 * 1024) /* bytes of one packet from the broker: the largest state and its topic */
-#define LIMIT_MQTT_RECEIVE 1000  /* messages the broker may send ahead of acknowledgements */
-#define LIMIT_TOMBSTONES   20000 /* ids of jobs that are gone, remembered against late events */
+#define LIMIT_MQTT_BLOCK                                                                           \
+    (256u * 1024 * 1024 + 64 * 1024) /* bytes of one block of the MQTT library's: no packet of     \
+                                        3.1.1, with what the library puts around it, has more */
+#define LIMIT_MQTT_RECEIVE 1000      /* messages the broker may send ahead of acknowledgements */
+#define LIMIT_TOMBSTONES   20000     /* ids of jobs that are gone, remembered against late events */
 #define LIMIT_REFUSED                                                                              \
     20000 /* ids whose states the broker refused; beyond that all are said again */
 #define LIMIT_QUARANTINE                                                                           \

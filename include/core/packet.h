@@ -85,10 +85,16 @@ struct packet_message {
     bool retain, duplicate;
 };
 
-/* Reads a PACKET_PUBLISH. False where it is not as the specification has it, or has a Topic Alias,
- * which nobody has asked for: the library knows what to do then. */
+/* Reads a PACKET_PUBLISH. False where it is not made as the specification has it, or has a Topic
+ * Alias, which nobody has asked for: the library knows what to do then. Texts may be any bytes: not
+ * every broker looks at what its clients send. */
 bool packet_read_message(
     const void *bytes, size_t size, bool version5, struct packet_message *message) NODISCARD;
+
+/* Whether the bytes are a text (section 1.5.4): well-formed UTF-8 without U+0000. */
+bool packet_is_text(const char *bytes, size_t length);
+/* Whether they can be a message's topic: text without wildcards, and not empty. */
+bool packet_is_topic_name(const char *topic, size_t length);
 
 /* What is among whole packets. */
 struct packet_counts {

@@ -12,8 +12,9 @@
  */
 enum inbox_kind {
     INBOX_MQTT_CONNECTED, /* code: session present; pointer: struct mqtt_limits (malloc) */
-    INBOX_MQTT_FAILED,    /* the connect failed; code: reason; pointer: text (malloc) or NULL */
-    INBOX_MQTT_LOST,      /* the connection ended; code: reason or 0; pointer: text or NULL */
+    INBOX_MQTT_FAILED,    /* the connect failed; code: reason, 0: the text has it; pointer: text
+                             (malloc) or NULL */
+    INBOX_MQTT_LOST,      /* the connection ended; code: reason or 0; pointer: why, or NULL */
     /* The next three: pointer: struct mqttflight, of the connection. */
     INBOX_MQTT_ACKED,      /* number: sequence; code: reason code (0 and 0x10 are success) */
     INBOX_MQTT_UNSENT,     /* number: sequence: given up by the library, the connection is ending */

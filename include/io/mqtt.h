@@ -56,7 +56,9 @@ struct mqtt_publication {
     size_t correlation_length;
 };
 
-/* An incoming message; borrowed for the call. Topic and payload are NOT NUL-terminated. */
+/* An incoming message; borrowed for the call. Topic and payload are NOT NUL-terminated. Topic and
+ * Response Topic are well-formed UTF-8 without U+0000, and the topic has no wildcards: a message
+ * that the broker passes on with others is dropped. */
 struct mqtt_message {
     const char *topic;
     size_t topic_length;

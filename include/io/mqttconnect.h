@@ -17,7 +17,7 @@ struct mqtt_options;
 struct mqttconnect_address {
     char uri[600]; /* as paho wants it */
     bool tls;
-    bool plain; /* MQTT on TCP: neither TLS nor WebSocket */
+    bool websocket;
 };
 
 /* mqtt, mqtts, ws or wss URL to paho's address. False and the error (ERROR_BROKER) for others. */
@@ -64,8 +64,9 @@ struct mqtt_limits mqttconnect_limits(unsigned window, MQTTProperties *connack);
  * a connection that is going down (ERROR_BROKER) from what no connection will take (ERROR_RUN). */
 bool mqttconnect_publication_refused(int code, struct error *error);
 
-/* A failed attempt in words. `code` is paho's (negative) or the broker's (positive); `message` is
- * paho's, may be NULL; `tls_text` is "" where OpenSSL said nothing. */
+/* A failed attempt in words. `code` is paho's (negative) or the broker's (positive), or 0 where
+ * `message` says it all; else that is paho's, may be NULL; `tls_text` is "" where OpenSSL said
+ * nothing. */
 void mqttconnect_describe(
     int code, const char *message, const char *tls_text, char *out, size_t size);
 /* A reason code of MQTT 5, or a return code of MQTT 3.1.1, by name. Never NULL. */

@@ -35,7 +35,7 @@ struct mqttlink {
     uint32_t generation; /* constant: marks every event of this connection */
     bool version5;       /* constant */
     bool tls;            /* constant */
-    bool plain;          /* constant: MQTT on TCP and nothing between */
+    bool websocket;      /* constant */
     /* NULL where there is none. Made before the connection is reported, the owner's afterwards. */
     struct mqttrelay *relay;
     unsigned window;     /* constant: most publications under way, as asked for */

@@ -2,6 +2,7 @@
 #define WIRE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /*
  * How the MQTT library's sockets and threads are used, where the library is linked in a way that
@@ -13,6 +14,22 @@
  * this thread: that of the connection which the callback is about. -1 where it is not known, as
  * with TLS. */
 int wire_socket(void);
+
+/* What comes through a connection of the library's. */
+enum wire_content {
+    WIRE_OTHER,  /* not MQTT itself: WebSocket */
+    WIRE_MQTT_3, /* MQTT 3.1.1 */
+    WIRE_MQTT_5,
+};
+
+/* Owner only. Of the connections that the library makes from now on. What no broker may send ends
+ * an MQTT connection before the library has it (inspector.h), with TLS too. At first: WIRE_OTHER.
+ */
+void wire_expect(enum wire_content content);
+
+/* Any thread, in a callback of the library's. Copies what ended the connection that this thread has
+ * last read from so; "" where nothing did, and the next time. */
+void wire_take_fault(char *out, size_t size);
 
 /* Owner only. What the library is asked to publish between these two is worked off at the second,
  * on the caller's thread. In between the library must not be asked to connect. */

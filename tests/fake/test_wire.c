@@ -99,6 +99,96 @@ static void test_wire_tells_that_nobody_listens(void **state)
     close(fd);
 }
 
+/* ---- What is read */
+
+static ssize_t read_some(const struct pair *pair, const char *said, size_t length)
+{
+    char bytes[64];
+    struct pollfd ready = {.fd = pair->library, .events = POLLIN};
+    assert_int_equal(write(pair->broker, said, length), (ssize_t)length);
+    assert_int_equal(poll(&ready, 1, 10000), 1);
+    return wire_recv(pair->library, bytes, sizeof bytes, 0);
+}
+
+#define READ(pair, said) read_some(pair, said, sizeof(said) - 1)
+
+static int setup_content(void **state, enum wire_content content)
+{
+    wire_expect(content);
+    return setup(state);
+}
+
+static int setup_mqtt3(void **state)
+{
+    return setup_content(state, WIRE_MQTT_3);
+}
+
+static int setup_mqtt5(void **state)
+{
+    return setup_content(state, WIRE_MQTT_5);
+}
+
+static int teardown_content(void **state)
+{
+    const struct pair *pair = *state;
+    wire_expect(WIRE_OTHER);
+    (void)wire_shutdown(pair->library, SHUT_WR);
+    return teardown(state);
+}
+
+static void assert_fault(const char *expected)
+{
+    char text[128] = "?";
+    wire_take_fault(text, sizeof text);
+    assert_string_equal(text, expected);
+    wire_take_fault(text, sizeof text);
+    assert_string_equal(text, "");
+}
+
+/* As if the connection had ended in front of the last byte, and from then on. */
+static void test_wire_keeps_malformed_packets_from_the_library(void **state)
+{
+    const struct pair *pair = *state;
+    assert_int_equal(READ(pair, "\x20\x03\x00"), 3);
+    assert_int_equal(READ(pair, "\x00\x00"), 2);
+    assert_int_equal(READ(pair, "\x90\x03\x00\x01"), 4);
+    assert_fault("");
+    assert_int_equal(READ(pair, "\x00"), 0);
+    assert_fault("a SUBACK that is not allowed: no reason codes");
+    assert_int_equal(READ(pair, "\xd0\x00"), 0);
+}
+
+static void test_wire_knows_the_version(void **state)
+{
+    const struct pair *pair = *state;
+    assert_int_equal(READ(pair, "\x20\x02\x00\x00"), 4);
+    assert_int_equal(READ(pair, "\xe0\x00"), 0);
+    assert_fault("a DISCONNECT that is not allowed: only a client may send one");
+}
+
+/* WebSocket; and what is bytes of something else for all that is known. */
+static void test_wire_leaves_other_connections_alone(void **state)
+{
+    const struct pair *pair = *state;
+    assert_int_equal(READ(pair, "HTTP/1.1 101 "), 13);
+    assert_fault("");
+}
+
+/* Nothing is read: the length is the peer's, and there is no room. */
+static void test_wire_reads_no_more_than_there_is_room_for(void **state)
+{
+    const struct pair *pair = *state;
+    char byte;
+    say(pair, "x");
+    assert_int_equal(wire_recv(pair->library, NULL, (size_t)1 << 40, 0), 0);
+    assert_int_equal(wire_recv(pair->library, NULL, 1, 0), 0);
+    assert_int_equal(wire_recv(pair->library, &byte, SIZE_MAX, 0), 0);
+    assert_int_equal(wire_SSL_read(NULL, &byte, 0), 0);
+    assert_int_equal(wire_SSL_read(NULL, &byte, -1), 0);
+    assert_int_equal(wire_SSL_read(NULL, NULL, 1), 0);
+    assert_int_equal(wire_recv(pair->library, &byte, 1, 0), 1);
+}
+
 /* ---- Threads */
 
 static struct {
@@ -366,6 +456,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_wire_lets_the_library_rest, setup, teardown),
         cmocka_unit_test(test_wire_waits_for_threads_to_end),
         cmocka_unit_test(test_wire_leaves_further_threads_alone),
+        cmocka_unit_test_setup_teardown(
+            test_wire_keeps_malformed_packets_from_the_library, setup_mqtt5, teardown_content),
+        cmocka_unit_test_setup_teardown(test_wire_knows_the_version, setup_mqtt3, teardown_content),
+        cmocka_unit_test_setup_teardown(test_wire_leaves_other_connections_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_wire_reads_no_more_than_there_is_room_for, setup, teardown),
     };
 
     signal(SIGPIPE, SIG_IGN);

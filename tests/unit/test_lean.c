@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "../../bridge/io/paho/lean.h"
+#include "limit.h"
 
 static char file[] = "test";
 
@@ -58,6 +59,45 @@ static void test_lean_keeps_contents_when_a_block_grows(void **state)
     block = myrealloc(file, 1, block, 0);
     assert_non_null(block);
     myfree(file, 1, block);
+}
+
+/* Blocks that have been used before, and the part by which one grows. */
+static void test_lean_hands_out_zeros(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++)
+        for (size_t round = 0; round < 5000; round++) {
+            char *block = mymalloc(file, 1, sizes[i]);
+            for (size_t byte = 0; byte < sizes[i]; byte++)
+                assert_int_equal(block[byte], 0);
+            memset(block, 'x', sizes[i]);
+            block = myrealloc(file, 1, block, 4 * sizes[i]);
+            assert_int_equal(block[sizes[i] - 1], 'x');
+            for (size_t byte = sizes[i]; byte < 4 * sizes[i]; byte++)
+                assert_int_equal(block[byte], 0);
+            memset(block, 'x', 4 * sizes[i]);
+            myfree(file, 1, block);
+        }
+}
+
+/* Lengths that somebody else has chosen. */
+static void test_lean_has_no_blocks_beyond_its_limit(void **state)
+{
+    static const size_t too_many[] = {
+        (size_t)LIMIT_MQTT_BLOCK + 1, (size_t)1 << 40, SIZE_MAX - 7, SIZE_MAX};
+    (void)state;
+    for (size_t i = 0; i < sizeof too_many / sizeof too_many[0]; i++) {
+        assert_null(mymalloc(file, 1, too_many[i]));
+        for (size_t from = 0; from < 2; from++) {
+            char *block = mymalloc(file, 1, sizes[from]);
+            memset(block, 'x', sizes[from]);
+            assert_null(myrealloc(file, 1, block, too_many[i]));
+            assert_int_equal(block[sizes[from] - 1], 'x'); /* as before, and still in use */
+            block = myrealloc(file, 1, block, 5000);
+            assert_non_null(block);
+            myfree(file, 1, block);
+        }
+    }
 }
 
 static void test_lean_does_not_bring_back_what_was_freed(void **state)
@@ -144,6 +184,8 @@ int main(void)
         cmocka_unit_test(test_lean_does_not_free_twice),
         cmocka_unit_test(test_lean_leaves_memory_of_others_alone),
         cmocka_unit_test(test_lean_keeps_contents_when_a_block_grows),
+        cmocka_unit_test(test_lean_hands_out_zeros),
+        cmocka_unit_test(test_lean_has_no_blocks_beyond_its_limit),
         cmocka_unit_test(test_lean_does_not_bring_back_what_was_freed),
         cmocka_unit_test(test_lean_finds_every_block_among_many),
         cmocka_unit_test(test_lean_goes_on_when_the_pool_is_used_up),

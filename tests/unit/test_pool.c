@@ -22,7 +22,7 @@ static void test_pool_gives_room_for_any_small_size(void **state)
         assert_true(pool_owns(block));
         assert_int_equal((uintptr_t)block % _Alignof(max_align_t), 0);
         assert_true(pool_room(block) >= size);
-        memset(block, 'x', size);
+        memset(block, 'x', pool_room(block));
         pool_give(block);
         assert_int_equal(pool_room(block), 0);
     }
@@ -58,6 +58,20 @@ static void test_pool_owns_nothing_of_others(void **state)
     assert_false(pool_owns(elsewhere));
     assert_false(pool_owns(NULL));
     free(elsewhere);
+}
+
+/* What somebody else had in it is gone. */
+static void test_pool_hands_out_zeros(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2 * POOL_REST; i++) {
+        char *block = pool_take(100);
+        assert_non_null(block);
+        for (size_t byte = 0; byte < pool_room(block); byte++)
+            assert_int_equal(block[byte], 0);
+        memset(block, 'x', pool_room(block));
+        pool_give(block);
+    }
 }
 
 /* Whoever gives a block back twice finds it free the second time, and nobody else's. */
@@ -150,6 +164,7 @@ int main(void)
         cmocka_unit_test(test_pool_gives_room_for_any_small_size),
         cmocka_unit_test(test_pool_blocks_do_not_overlap),
         cmocka_unit_test(test_pool_owns_nothing_of_others),
+        cmocka_unit_test(test_pool_hands_out_zeros),
         cmocka_unit_test(test_pool_lets_a_block_rest),
         cmocka_unit_test(test_pool_uses_blocks_again),
         cmocka_unit_test(test_pool_takes_back_what_is_in_use),

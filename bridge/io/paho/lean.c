@@ -12,6 +12,10 @@
  * second time hits somebody else's. What the library forgets, topic and payload of publications
  * that it had not written when a connection was lost, is found in both, and goes before the next
  * connection.
+ *
+ * The library frees properties that it has never set, of a CONNACK that is too short to have any:
+ * whoever had filled the block before, with a packet of his own, would choose the address. So every
+ * block is empty when it is handed out.
  */
 #include "lean.h"
 
@@ -22,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "limit.h"
 #include "mem.h"
 #include "pool.h"
 
@@ -98,15 +103,17 @@ static void close_gap(size_t gap)
     set.slots[gap] = NULL;
 }
 
+static bool holds(const void *block)
+{
+    return set.count > 0 && set.slots[find_slot(block)] != NULL;
+}
+
 static bool take_out(const void *block)
 {
-    if (set.count == 0)
-        return false;
-    size_t slot = find_slot(block);
-    if (!set.slots[slot])
+    if (!holds(block))
         return false;
     set.count--;
-    close_gap(slot);
+    close_gap(find_slot(block));
     return true;
 }
 
@@ -130,37 +137,12 @@ void *mymalloc(char *file, int line, size_t size)
     void *block = pool_take(size);
     if (block)
         return block;
-    /* The library goes on with NULL in many places, and crashes: better an end with a line. */
-    block = xmalloc(size);
-    pthread_mutex_lock(&set.lock);
-    add(block);
-    pthread_mutex_unlock(&set.lock);
-    return block;
-}
-
-static void *move_out_of_pool(void *memory, size_t size)
-{
-    size_t room = pool_room(memory);
-    if (room == 0 || size <= room)
-        return room > 0 ? memory : NULL;
-    void *block = mymalloc(NULL, 0, size);
-    memcpy(block, memory, room);
-    pool_give(memory);
-    return block;
-}
-
-void *myrealloc(char *file, int line, void *memory, size_t size)
-{
-    (void)file;
-    (void)line;
-    if (pool_owns(memory))
-        return move_out_of_pool(memory, size);
-    pthread_mutex_lock(&set.lock);
-    bool known = take_out(memory);
-    pthread_mutex_unlock(&set.lock);
-    if (!known)
+    /* The peer's number, and the library has not looked at it; wire.c does, when it is to be read.
+     */
+    if (size > LIMIT_MQTT_BLOCK)
         return NULL;
-    void *block = xreallocarray(memory, 1, size);
+    /* The library goes on with NULL in many places, and crashes: better an end with a line. */
+    block = xcalloc(1, size);
     pthread_mutex_lock(&set.lock);
     add(block);
     pthread_mutex_unlock(&set.lock);
@@ -183,6 +165,32 @@ void myfree(char *file, int line, void *memory)
         given_back = let_rest(memory);
     pthread_mutex_unlock(&set.lock);
     free(given_back);
+}
+
+/* 0 where it is not in use. */
+static size_t room_of(void *memory)
+{
+    if (pool_owns(memory))
+        return pool_room(memory);
+    pthread_mutex_lock(&set.lock);
+    size_t room = holds(memory) ? malloc_usable_size(memory) : 0;
+    pthread_mutex_unlock(&set.lock);
+    return room;
+}
+
+void *myrealloc(char *file, int line, void *memory, size_t size)
+{
+    (void)file;
+    (void)line;
+    size_t room = room_of(memory);
+    if (room == 0 || size <= room)
+        return room > 0 ? memory : NULL;
+    void *block = mymalloc(file, line, size);
+    if (!block)
+        return NULL;
+    memcpy(block, memory, room);
+    myfree(file, line, memory);
+    return block;
 }
 /* NOLINTEND(readability-non-const-parameter) */
 

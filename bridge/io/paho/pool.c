@@ -12,6 +12,7 @@
 #include <sanitizer/asan_interface.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "mem.h"
 
@@ -135,7 +136,7 @@ void *pool_take(size_t size)
     if (!head)
         return NULL;
     ASAN_UNPOISON_MEMORY_REGION(block_of(head), size_of(order));
-    return block_of(head);
+    return memset(block_of(head), 0, size_of(order));
 }
 
 bool pool_owns(const void *block)

@@ -12,8 +12,8 @@
 
 #define POOL_REST 2048
 
-/* A block of at least `size` bytes, aligned as by malloc, with indeterminate contents. NULL where
- * that is too large, or the pool is used up. */
+/* A block of at least `size` bytes, aligned as by malloc, all of them 0. NULL where that is too
+ * large, or the pool is used up. */
 void *pool_take(size_t size);
 
 /* Whether the block is one of the pool's, in use or not. Other addresses are never looked at. */

@@ -3,6 +3,8 @@
  * instead (cmake/paho.cmake):
  *
  * - Nothing that was written waits in the kernel for company (TCP_NODELAY).
+ * - The library reads no packet that a broker may not send: it trusts lengths, and properties that
+ *   are not there. Nor does it read into a block that it has not got (lean.c).
  * - The socket of a connection is known, so that a relay can take its place (mqttrelay.h).
  * - Where there is no relay, with TLS and WebSocket, a burst of publications is worked off by the
  *   thread that hands it over: on a virtual machine, waking another one costs as much as ten
@@ -17,8 +19,13 @@
 #include <netinet/tcp.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 
+#include "inspector.h"
+#include "limit.h"
+#include "mem.h"
 #include "wirecalls.h"
 
 enum {
@@ -39,7 +46,21 @@ static atomic_bool signalled; /* the sending thread, and it has not waited since
 static _Thread_local struct {
     int socket;  /* the last one that it has read from; 0, which the library does not use: none */
     bool waited; /* the last call has waited for something to read, and nothing came */
+    char fault[sizeof((struct inspector *)0)->fault]; /* of the connection that this has ended */
 } reading;
+
+/* A connection whose packets are looked at. */
+struct watched {
+    int fd;
+    struct inspector inspector; /* of the thread that reads */
+    struct watched *next;
+};
+
+static struct {
+    pthread_mutex_t lock; /* over all that follows */
+    enum wire_content expected;
+    struct watched *first;
+} watch = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* Of a thread that publishes. */
 static _Thread_local struct {
@@ -56,6 +77,78 @@ static size_t thread_count;
  * where none can be done now. */
 int MQTTAsync_processCommand(void);
 
+/* ---- What is read */
+
+void wire_expect(enum wire_content content)
+{
+    pthread_mutex_lock(&watch.lock);
+    watch.expected = content;
+    pthread_mutex_unlock(&watch.lock);
+}
+
+/* Under the lock. The place of the link to it, or to nothing. */
+static struct watched **find(int fd)
+{
+    struct watched **link = &watch.first;
+    while (*link && (*link)->fd != fd)
+        link = &(*link)->next;
+    return link;
+}
+
+static void unwatch(int fd)
+{
+    pthread_mutex_lock(&watch.lock);
+    struct watched **link = find(fd), *found = *link;
+    if (found) {
+        *link = found->next;
+        inspector_clear(&found->inspector);
+        free(found);
+    }
+    pthread_mutex_unlock(&watch.lock);
+}
+
+static void begin_watch(int fd)
+{
+    unwatch(fd);
+    pthread_mutex_lock(&watch.lock);
+    if (watch.expected != WIRE_OTHER) {
+        struct watched *watched = xcalloc(1, sizeof *watched);
+        watched->fd = fd;
+        inspector_init(&watched->inspector, watch.expected == WIRE_MQTT_5);
+        watched->next = watch.first;
+        watch.first = watched;
+    }
+    pthread_mutex_unlock(&watch.lock);
+}
+
+/* What has come, as the library may see it: nothing at all, as if the connection had ended, where
+ * it is no packet. */
+static ssize_t pass(int fd, const void *data, ssize_t got)
+{
+    if (got <= 0)
+        return got;
+    pthread_mutex_lock(&watch.lock);
+    struct watched *watched = *find(fd);
+    if (watched && !inspector_look(&watched->inspector, data, (size_t)got)) {
+        snprintf(reading.fault, sizeof reading.fault, "%s", watched->inspector.fault);
+        got = 0;
+    }
+    pthread_mutex_unlock(&watch.lock);
+    return got;
+}
+
+void wire_take_fault(char *out, size_t size)
+{
+    snprintf(out, size, "%s", reading.fault);
+    reading.fault[0] = '\0';
+}
+
+/* The library asks for as many bytes as the peer has announced, wherever there is room or not. */
+static bool is_possible(const void *data, size_t size)
+{
+    return size == 0 || (data != NULL && size <= LIMIT_MQTT_BLOCK);
+}
+
 /* ---- The socket */
 
 /* Where broker and bridge both keep back a small segment until what they sent before is
@@ -65,13 +158,22 @@ int wire_connect(int fd, const struct sockaddr *address, socklen_t length)
 {
     const int on = 1;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    begin_watch(fd);
     return connect(fd, address, length);
 }
 
 ssize_t wire_recv(int fd, void *data, size_t size, int flags)
 {
     reading.socket = fd;
-    return recv(fd, data, size, flags);
+    return is_possible(data, size) ? pass(fd, data, recv(fd, data, size, flags)) : 0;
+}
+
+/* A number of bytes that is too large for an int has become another one. */
+int wire_SSL_read(SSL *ssl, void *data, int size)
+{
+    if (size <= 0 || !is_possible(data, (size_t)size))
+        return 0;
+    return (int)pass(SSL_get_fd(ssl), data, SSL_read(ssl, data, size));
 }
 
 /* The library shuts a socket down for writing and closes it. Its reading thread may wait for that
@@ -79,6 +181,7 @@ ssize_t wire_recv(int fd, void *data, size_t size, int flags)
 int wire_shutdown(int fd, int how)
 {
     (void)how;
+    unwatch(fd);
     return shutdown(fd, SHUT_RDWR);
 }
 

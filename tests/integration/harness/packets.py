@@ -109,7 +109,8 @@ class Reader:
         return found
 
 
-def _variable(value):
+def variable(value):
+    """A Variable Byte Integer."""
     out = bytearray()
     while True:
         value, byte = value >> 7, value & 0x7F
@@ -135,15 +136,15 @@ def _properties(values):
             elif form == "bytes":
                 out += _bytes(one)
             elif form == "variable":
-                out += _variable(one)
+                out += variable(one)
             else:
                 out += struct.pack(">" + form, one)
-    return _variable(len(out)) + bytes(out)
+    return variable(len(out)) + bytes(out)
 
 
 def encode(kind, body=b"", flags=0):
     """A whole packet from its kind and what follows the fixed header."""
-    return bytes([NUMBERS[kind] << 4 | flags]) + _variable(len(body)) + body
+    return bytes([NUMBERS[kind] << 4 | flags]) + variable(len(body)) + body
 
 
 def encode_connack(version, code, present=False, properties=None):
