@@ -294,7 +294,7 @@ bool scan_number_is_huge(const char *at, const char *end)
     return isinf(strtod(digits, NULL));
 }
 
-static bool skip_any_number(struct scanner *s)
+static bool skip_any_number(struct scanner *s, bool *exponent)
 {
     if (*s->at == '-')
         s->at++;
@@ -305,7 +305,8 @@ static bool skip_any_number(struct scanner *s)
         if (!skip_digits(s))
             return false;
     }
-    if (s->at < s->end && (*s->at == 'e' || *s->at == 'E')) {
+    *exponent = s->at < s->end && (*s->at == 'e' || *s->at == 'E');
+    if (*exponent) {
         s->at++;
         if (s->at < s->end && (*s->at == '+' || *s->at == '-'))
             s->at++;
@@ -317,12 +318,11 @@ static bool skip_any_number(struct scanner *s)
 static bool skip_number(struct scanner *s)
 {
     const char *from = s->at;
-    if (!skip_any_number(s))
+    bool exponent;
+    if (!skip_any_number(s, &exponent))
         return false;
-    /* Shorter ones cannot be: a look at each costs more than the scan. */
-    bool may_be = s->at - from > LARGEST_EXPONENT || memchr(from, 'e', (size_t)(s->at - from)) ||
-                  memchr(from, 'E', (size_t)(s->at - from));
-    s->untidy = s->untidy || (may_be && scan_number_is_huge(from, s->at));
+    if (exponent || s->at - from > LARGEST_EXPONENT)
+        s->untidy = s->untidy || scan_number_is_huge(from, s->at);
     return true;
 }
 

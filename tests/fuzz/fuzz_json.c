@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "secret.h"
 #include "utf8.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -114,6 +115,28 @@ static void check_array(const char *text, size_t length, enum json_result whole,
         assert(count == cJSON_GetArraySize(tree));
 }
 
+/* Once cleaned it is an object still, for strict readers, and without the key. */
+static void check_cleaning(const char *text, size_t length)
+{
+    struct json_object object = {0};
+    struct json_problem problem;
+    struct buf clean;
+    secret_set(SECRET_API_KEY, "key/\"12345678");
+    buf_init(&clean, 3 * length);
+    if (json_object_read(&object, text, length) == JSON_OK) {
+        bool unclean = json_is_unclean(text, length, object.untidy);
+        json_clean(&clean, text, length);
+        assert(!clean.failed);
+        assert(unclean || (clean.length == length && memcmp(clean.data, text, length) == 0));
+        assert(json_object_read(&object, clean.data, clean.length) == JSON_OK);
+        assert(!object.untidy && !json_is_unclean(clean.data, clean.length, false));
+        assert(json_check(clean.data, clean.length, &problem) != JSON_SURROGATE);
+    }
+    secret_clear();
+    buf_clear(&clean);
+    json_object_clear(&object);
+}
+
 /* Any text is a string once it is written as one. */
 static void check_writing(const char *text, size_t length)
 {
@@ -137,6 +160,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct json_problem problem;
     if (size == 0)
         return 0;
+    check_cleaning(text, size);
     enum json_result whole = json_check(text, size, &problem);
     cJSON *tree = whole == JSON_OK ? cJSON_ParseWithLength(text, size) : NULL;
     check_problem(whole, &problem, size);
