@@ -1,7 +1,8 @@
 #ifndef LIMIT_H
 #define LIMIT_H
 
-/* Every cap on what the outside can make the bridge hold, each with its reason. */
+/* Every cap on what the outside can make the bridge hold, each with its reason; the tests that
+ * reach them are in tests/style/limits.py. */
 
 /* A limit that is a plain number, as a literal for messages. */
 #define LIMIT_TEXT(limit)  LIMIT_TEXT_(limit)

@@ -213,6 +213,23 @@ static void test_jobs_that_are_gone_come_back_only_by_a_later_list(void **state)
     assert_non_null(f->change.job);
 }
 
+static void test_jobs_remember_so_many_that_are_gone(void **state)
+{
+    struct fixture *f = *state;
+    char id[16], text[64];
+    for (int i = 0; i <= LIMIT_TOMBSTONES; i++) {
+        snprintf(id, sizeof id, "j%d", i);
+        assert_false(jobs_remove(f->jobs, id));
+    }
+    /* A late event brings the one back that was forgotten, and no other. */
+    for (int i = 0; i < 2; i++) {
+        snprintf(text, sizeof text, "{\"job_id\":\"j%d\",\"status\":\"queued\"}", i);
+        stream_says(f, text);
+    }
+    assert_non_null(jobs_find(f->jobs, "j0"));
+    assert_null(jobs_find(f->jobs, "j1"));
+}
+
 static void test_jobs_count_by_state_also_unknown_ones(void **state)
 {
     struct fixture *f = *state;
@@ -466,6 +483,7 @@ int main(void)
         TEST(test_jobs_let_no_answer_overwrite_what_was_learnt_since_it_was_asked_for),
         TEST(test_jobs_that_a_list_lacks_are_missing_unless_heard_of_since),
         TEST(test_jobs_walk_goes_on_whatever_comes_and_goes),
+        TEST(test_jobs_remember_so_many_that_are_gone),
         TEST(test_jobs_that_are_gone_come_back_only_by_a_later_list),
         TEST(test_jobs_count_by_state_also_unknown_ones),
         TEST(test_jobs_survive_more_unknown_states_than_they_count),

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "announcer.h"
+#include "buf.h"
 #include "config.h"
 #include "leftovers.h"
 #include "limit.h"
@@ -173,6 +174,25 @@ static void test_leftovers_are_what_is_retained(void **state)
     assert_true(announcer_is_idle(announcer));
 }
 
+/* The bridge/info of an earlier run is as long as whoever may write it likes. */
+static void test_leftovers_remember_so_many_prefixes(void **state)
+{
+    (void)state;
+    struct buf info;
+    buf_init(&info, UINT16_MAX);
+    buf_append_text(&info, "{\"discovery\":[\"ha\",\"a+\",7");
+    for (int i = 0; i < 3 * LIMIT_PREFIXES; i++)
+        buf_printf(&info, ",\"p%d\",\"p%d\"", i, i);
+    buf_append_text(&info, "]}");
+    leftovers_remember_info(leftovers, info.data, info.length);
+    buf_clear(&info);
+    const struct config_list *prefixes = leftovers_prefixes(leftovers);
+    assert_int_equal(prefixes->count, LIMIT_PREFIXES);
+    assert_string_equal(prefixes->items[0], "ha");
+    assert_string_equal(prefixes->items[1], "p0");
+    assert_string_equal(prefixes->items[LIMIT_PREFIXES - 1], "p6");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_leftovers_##name, setup, teardown)
 
 int main(void)
@@ -181,6 +201,7 @@ int main(void)
         TEST(of_another_root_go_with_their_bridge_at_the_end),
         TEST(that_have_no_room_are_read_again_when_there_is),
         TEST(are_what_is_retained),
+        TEST(remember_so_many_prefixes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
