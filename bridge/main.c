@@ -1,23 +1,22 @@
 /* Options, the configuration's sources, and the exit code: nothing else ends the program. */
-#include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "acl.h"
 #include "bridge.h"
+#include "certcheck.h"
 #include "check.h"
+#include "clock.h"
 #include "config.h"
 #include "escape.h"
+#include "file.h"
 #include "guard.h"
 #include "healthcheck.h"
 #include "limit.h"
 #include "logwriter.h"
 #include "loop.h"
-#include "mem.h"
 #include "secret.h"
 #include "version.h"
 
@@ -80,35 +79,42 @@ static int report(const struct error *error)
 
 /* ---- The configuration's sources */
 
-/* In one piece: a buffer that grows leaves copies of a secret behind. */
-static bool read_whole(int fd, char *bytes, size_t size, size_t *length, struct error *error)
+/* Warnings about files come before it is known how the log is to look. */
+struct remarks {
+    struct buf early; /* each with its NUL */
+    bool logged;
+    struct log_limit limit;
+};
+
+static void remark(void *ctx, const char *text)
 {
-    *length = 0;
-    while (*length < size) {
-        ssize_t got = read(fd, bytes + *length, size - *length);
-        if (got == 0)
-            return true;
-        if (got < 0 && errno != EINTR)
-            return error_set(error, ERROR_USAGE, "%s", strerror(errno));
-        if (got > 0)
-            *length += (size_t)got;
-    }
-    return error_set(error, ERROR_USAGE, "longer than %zu bytes", size - 1);
+    struct remarks *remarks = ctx;
+    if (remarks->logged)
+        log_warn_limited(
+            &remarks->limit, clock_monotonic_ms(), "a file should be looked at: %s", text);
+    else
+        buf_append(&remarks->early, text, strlen(text) + 1);
+}
+
+static void log_remarks(struct remarks *remarks)
+{
+    remarks->logged = true;
+    for (size_t at = 0; at < remarks->early.length; at += strlen(remarks->early.data + at) + 1)
+        log_warn("a file should be looked at: %s", remarks->early.data + at);
+    buf_clear(&remarks->early);
 }
 
 static bool read_file(void *ctx, const char *path, struct buf *out, struct error *error)
 {
     (void)ctx;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return error_set(error, ERROR_USAGE, "%s", strerror(errno));
-    size_t size = out->limit + 1, length;
-    char *bytes = xcalloc(1, size);
-    bool done = read_whole(fd, bytes, size, &length, error) && buf_append(out, bytes, length);
-    explicit_bzero(bytes, length);
-    free(bytes);
-    close(fd);
-    return done;
+    return file_read(path, out, error);
+}
+
+static enum config_pem_state check_pem(
+    void *ctx, const struct config_pem *pem, enum config_pem_file *which, struct error *error)
+{
+    (void)ctx;
+    return certcheck(pem, which, error);
 }
 
 static const char *environment(void *ctx, const char *name)
@@ -153,6 +159,7 @@ static int act(enum action action, struct config *config, const struct config_so
 {
     struct error error = {.class = ERROR_NONE};
     log_setup((enum log_level)config->log.level, (enum log_format)config->log.format);
+    log_remarks(source->ctx);
     secret_set(SECRET_API_KEY, config->aiva.api_key);
     secret_set(SECRET_PASSWORD, config->mqtt.password);
     if (action == ACTION_RUN || action == ACTION_CHECK)
@@ -175,14 +182,19 @@ static int act(enum action action, struct config *config, const struct config_so
 static int run(const struct options *options)
 {
     struct error error = {.class = ERROR_NONE};
-    struct config_source source = {.environment = environment,
+    struct remarks remarks = {.logged = false};
+    struct config_source source = {.ctx = &remarks,
+        .environment = environment,
         .read_file = read_file,
+        .check_pem = check_pem,
+        .warn = remark,
         .without_secrets =
             options->action == ACTION_PRINT_ACL || options->action == ACTION_HEALTHCHECK};
     struct buf text;
+    buf_init(&remarks.early, LIMIT_CONFIG);
     buf_init(&text, LIMIT_CONFIG);
     if (options->config_file) {
-        if (!read_file(NULL, options->config_file, &text, &error)) {
+        if (!file_read(options->config_file, &text, &error)) {
             error_wrap(&error, "%s", options->config_file);
             buf_clear(&text);
             return report(&error);
@@ -196,6 +208,8 @@ static int run(const struct options *options)
         explicit_bzero(text.data, text.length);
     buf_clear(&text);
     source.text = NULL;
+    if (!config)
+        log_remarks(&remarks);
     int code = config ? act(options->action, config, &source) : report(&error);
     config_free(config);
     secret_clear();

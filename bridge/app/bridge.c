@@ -19,6 +19,7 @@
 #include "loop.h"
 #include "payload.h"
 #include "publisher.h"
+#include "reload.h"
 #include "secret.h"
 #include "service.h"
 #include "tracker.h"
@@ -52,45 +53,55 @@ struct bridge {
     struct commands *commands;
     struct health *health;
     struct service *service;
+    struct reload *reload;
     enum phase phase;
     bool ready;         /* the broker's memory has been read, and the upstream was started */
     int64_t started_ms; /* Unix time */
     struct timer phase_end;
-    struct log_limit secrets_limit;
 };
 
 /* ---- Secrets and certificates */
 
-static bool reload_secrets(struct bridge *bridge)
+static void on_loaded(void *ctx)
 {
-    struct error error;
-    if (!config_reload_secrets(bridge->config, bridge->source, &error)) {
-        log_error_limited(&bridge->secrets_limit, loop_now(bridge->loop),
-            "the secrets cannot be read again, the old ones stay in use: %s", error.text);
-        return false;
-    }
-    secret_set(SECRET_API_KEY, bridge->config->aiva.api_key);
-    secret_set(SECRET_PASSWORD, bridge->config->mqtt.password);
-    http_client_set_key(bridge->client, bridge->config->aiva.api_key);
-    return true;
+    struct bridge *bridge = ctx;
+    const struct config *config = bridge->config;
+    secret_set(SECRET_API_KEY, config->aiva.api_key);
+    secret_set(SECRET_PASSWORD, config->mqtt.password);
+    http_client_set_key(bridge->client, config->aiva.api_key);
+    http_client_set_ca(bridge->client, config->aiva.ca);
+}
+
+static void on_reconnect(void *ctx, bool all)
+{
+    struct bridge *bridge = ctx;
+    struct upstream_report report;
+    if (bridge->phase != PHASE_RUNNING)
+        return;
+    /* The system's authorities may have changed too, and libcurl keeps what it has read of them. */
+    if (all)
+        http_client_set_ca(bridge->client, bridge->config->aiva.ca);
+    upstream_report(bridge->upstream, &report);
+    if (all || broker_is_closed(bridge->broker))
+        broker_reconnect(bridge->broker);
+    if (bridge->ready && (all || strcmp(report.state, "unavailable") == 0))
+        upstream_reconnect(bridge->upstream);
 }
 
 static void on_refused(void *ctx)
 {
-    reload_secrets(ctx);
+    struct bridge *bridge = ctx;
+    reload_secrets(bridge->reload);
 }
 
 static void reload(struct bridge *bridge)
 {
-    if (bridge->phase != PHASE_RUNNING)
+    if (bridge->phase != PHASE_RUNNING) {
+        log_answer("SIGHUP: nothing is read again, the bridge is about to stop");
         return;
-    service_reload_begins(bridge->service);
-    if (reload_secrets(bridge)) {
-        log_info("SIGHUP: secrets and certificates are read again; reconnecting");
-        broker_reconnect(bridge->broker);
-        if (bridge->ready)
-            upstream_reconnect(bridge->upstream);
     }
+    service_reload_begins(bridge->service);
+    reload_by_hand(bridge->reload);
     service_reload_ends(bridge->service);
 }
 
@@ -377,7 +388,7 @@ static bool bridge_start(struct bridge *bridge, struct error *error)
         bridge->loop, &(struct loop_handler){bridge, on_signal, on_inbox, before_sleep, meanwhile});
     timer_init(&bridge->phase_end, bridge->loop, say_goodbye, bridge);
     bridge->client = http_client_new(bridge->loop, config->aiva.url, config->aiva.api_key,
-        config->aiva.ca_file, "aiva-mqtt-bridge/" BRIDGE_VERSION);
+        config->aiva.ca, "aiva-mqtt-bridge/" BRIDGE_VERSION);
     struct publisher_options options = {.root = config->mqtt.topic,
         .qos = config->mqtt.qos,
         .queue_limit = (size_t)config->mqtt.queue_limit,
@@ -395,6 +406,8 @@ static bool bridge_start(struct bridge *bridge, struct error *error)
     bridge->commands = commands_new(bridge->loop, bridge->client, bridge->tracker,
         bridge->publisher, upstream_poller(bridge->upstream), upstream_catchup(bridge->upstream),
         config, &bridge->counters);
+    bridge->reload = reload_new(bridge->loop, bridge->config, bridge->source,
+        &(struct reload_handler){bridge, on_loaded, on_reconnect});
     bridge->broker = broker_new(bridge->loop, config, bridge->publisher, &bridge->counters,
         &(struct broker_handler){bridge, on_remembered, on_remembered_info, on_remembered_all,
             on_ready, on_reconnected, on_lost, on_command, on_foreign, on_refused});
@@ -411,6 +424,7 @@ static void bridge_stop(struct bridge *bridge)
         service_free(bridge->service);
         health_free(bridge->health);
         broker_free(bridge->broker);
+        reload_free(bridge->reload);
         commands_free(bridge->commands);
         upstream_free(bridge->upstream);
         discovery_free(bridge->discovery);

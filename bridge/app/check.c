@@ -298,7 +298,7 @@ bool check_run(const struct config *config, struct error *error)
     timer_init(&check.timeout, check.loop, on_timeout, &check);
     say("configuration: valid");
     struct http_client *client = http_client_new(check.loop, config->aiva.url, config->aiva.api_key,
-        config->aiva.ca_file, "aiva-mqtt-bridge/" BRIDGE_VERSION);
+        config->aiva.ca, "aiva-mqtt-bridge/" BRIDGE_VERSION);
     check_upstream(&check, client);
     /* What is wrong with AIVA is no reason to keep quiet about the broker. */
     check.failed = false;

@@ -99,3 +99,19 @@ bool utf8_is_control_or_nonchar(uint32_t code_point)
         return true;
     return (code_point >= 0xFDD0 && code_point <= 0xFDEF) || (code_point & 0xFFFE) == 0xFFFE;
 }
+
+/* Latin letters in UTF-16: every other byte is 0. */
+static bool has_gaps(const char *bytes, size_t length)
+{
+    return length >= 4 && (bytes[0] == 0) != (bytes[1] == 0) &&
+           (bytes[2] == 0) == (bytes[0] == 0) && (bytes[3] == 0) == (bytes[1] == 0);
+}
+
+enum utf8_mark utf8_mark(const char *bytes, size_t length)
+{
+    if (length >= UTF8_MARK_SIZE && memcmp(bytes, "\xef\xbb\xbf", UTF8_MARK_SIZE) == 0)
+        return UTF8_MARK_OWN;
+    if (length >= 2 && (memcmp(bytes, "\xff\xfe", 2) == 0 || memcmp(bytes, "\xfe\xff", 2) == 0))
+        return UTF8_MARK_UTF16;
+    return has_gaps(bytes, length) ? UTF8_MARK_UTF16 : UTF8_MARK_NONE;
+}

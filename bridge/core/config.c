@@ -1,6 +1,7 @@
 /*
- * Loading the configuration: defaults, the file, the environment, secret files, and then what must
- * hold between settings. Where a value comes from is decided here and in config_secret.c; what
+ * Loading the configuration: defaults, the file, the environment, the files that these name, and
+ * then what must hold between settings. Where a value comes from is decided here and in
+ * config_files.c; what
  * it may be is a row of config_table.c, and looking at it config_assign.c's.
  */
 #include "config.h"
@@ -52,6 +53,8 @@ static void load_defaults(const struct loader *loader)
         assert(ok);
         (void)ok;
         cJSON_Delete(value);
+        if (settings[i].type == SETTING_PEM_FILE)
+            *setting_content(&settings[i], loader->config) = xstrdup("");
     }
 }
 
@@ -171,7 +174,6 @@ static bool load_root(const struct loader *loader, const cJSON *root)
 
 static bool load_file(const struct loader *loader)
 {
-    static const char byte_order_mark[] = "\xef\xbb\xbf"; /* some editors begin a file with it */
     const char *text = loader->source->text;
     size_t length = loader->source->length;
     if (text == NULL)
@@ -180,10 +182,8 @@ static bool load_file(const struct loader *loader)
         error_set(loader->error, ERROR_USAGE, "longer than %d bytes", LIMIT_CONFIG);
         return config_wrap_file(loader->source, loader->error);
     }
-    if (length >= 3 && memcmp(text, byte_order_mark, 3) == 0) {
-        text += 3;
-        length -= 3;
-    }
+    if (!config_strip_mark(loader->source, loader->source->name, &text, &length, loader->error))
+        return config_wrap_file(loader->source, loader->error);
     cJSON *root = jsonc_parse(text, length, loader->error);
     bool ok = root != NULL && load_root(loader, root);
     jsonc_delete(root);
@@ -284,7 +284,7 @@ struct config *config_load(const struct config_source *source, struct error *err
     struct loader loader = {xcalloc(1, sizeof(struct config)), source, error};
     load_defaults(&loader);
     if (load_file(&loader) && load_environment(&loader) &&
-        (source->without_secrets || config_reload_secrets(loader.config, source, error)) &&
+        (source->without_secrets || config_load_files(loader.config, source, error)) &&
         check_together(&loader))
         return loader.config;
     config_free(loader.config);

@@ -252,6 +252,7 @@ bool config_assign_text(struct config *config, const struct setting *setting, co
     case SETTING_TEXT:
     case SETTING_SECRET:
     case SETTING_SECRET_FILE:
+    case SETTING_PEM_FILE:
         ok = assign_text(setting, target, text, error);
         break;
     case SETTING_WORD:
@@ -355,6 +356,7 @@ bool config_assign_json(
     case SETTING_TEXT:
     case SETTING_SECRET:
     case SETTING_SECRET_FILE:
+    case SETTING_PEM_FILE:
         if (cJSON_IsString(value))
             return config_assign_text(config, setting, setting->path, value->valuestring, error);
         error_set(error, ERROR_USAGE, "expected a string");
@@ -377,15 +379,20 @@ bool config_assign_json(
     return ok || refuse_json(setting, setting->path, value, error);
 }
 
+static void clear_text(char **text)
+{
+    config_discard(*text);
+    *text = NULL;
+}
+
 void config_unassign(struct config *config, const struct setting *setting)
 {
     void *target = setting_target(setting, config);
-    if (setting->type == SETTING_NAMES) {
+    if (setting->type == SETTING_NAMES)
         clear_list(target);
-    } else if (setting->type == SETTING_TEXT || setting->type == SETTING_SECRET ||
-               setting->type == SETTING_SECRET_FILE) {
-        char **text = target;
-        config_discard(*text);
-        *text = NULL;
-    }
+    else if (setting->type == SETTING_TEXT || setting->type == SETTING_SECRET ||
+             setting->type == SETTING_SECRET_FILE || setting->type == SETTING_PEM_FILE)
+        clear_text(target);
+    if (setting->type == SETTING_PEM_FILE)
+        clear_text(setting_content(setting, config));
 }

@@ -85,6 +85,7 @@ void config_write_values(struct buf *out, const struct setting *setting)
     case SETTING_SECRET_FILE:
         buf_append_text(out, "a file name; one line end at the file's end is ignored");
         break;
+    case SETTING_PEM_FILE:
     case SETTING_TEXT:
     case SETTING_SECRET:
     case SETTING_NAMES:

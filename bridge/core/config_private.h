@@ -14,7 +14,8 @@
 enum setting_type {
     SETTING_TEXT,        /* char * */
     SETTING_SECRET,      /* char *; the row behind it is its SETTING_SECRET_FILE */
-    SETTING_SECRET_FILE, /* char * */
+    SETTING_SECRET_FILE, /* char *; `content` is the secret */
+    SETTING_PEM_FILE,    /* char *; `content` is what is in it where TLS is used, else "" */
     SETTING_NUMBER,      /* int */
     SETTING_SWITCH,      /* bool */
     SETTING_WORD,        /* an enum: the index of the word in `words` */
@@ -34,6 +35,7 @@ struct setting {
      * empty. On failure the error says what was expected. */
     bool (*check)(char *text, struct error *error);
     size_t target;       /* offset in struct config */
+    size_t content;      /* the same, of a file's content */
     const char *example; /* for the example file, where the default would tell too little */
     const char *values;  /* for the documents, where the type would tell too little */
     const char *meaning;
@@ -53,6 +55,10 @@ extern const size_t setting_sections_count;
 const char *setting_name(const struct setting *setting, const char *section);
 /* Where the row's value is in this configuration. */
 void *setting_target(const struct setting *setting, struct config *config);
+/* And what is in the file that it names. */
+char **setting_content(const struct setting *setting, struct config *config);
+/* The row of that path, which exists. */
+const struct setting *setting_of(const char *path);
 
 /*
  * Puts a value where the row says, and discards the one before: from a file's JSON, or from text
@@ -76,9 +82,17 @@ bool config_wrap_file(const struct config_source *source, struct error *error);
 
 /* After the file and before the environment. A secret is given once in the file and once in the
  * environment at most; what the environment gives replaces both the text and the file's name that
- * the file gave. config_secret.c. */
+ * the file gave. config_files.c. */
 bool config_choose_secret(struct config *config, const struct config_source *source,
     const struct setting *secret, struct error *error) NODISCARD;
+/* Reads all files that settings name, for the first time: one that is outdated is only warned of.
+ */
+bool config_load_files(
+    struct config *config, const struct config_source *source, struct error *error) NODISCARD;
+/* Takes a byte order mark off the beginning of what the file `name` holds, with a warning; refuses
+ * UTF-16. */
+bool config_strip_mark(const struct config_source *source, const char *name, const char **text,
+    size_t *length, struct error *error) NODISCARD;
 
 /* Appends the words as they stand in a sentence: every word between two `quote`, with commas and,
  * before the last one, `last` (" or "). */

@@ -12,6 +12,7 @@
 
 #define TARGET(member)    .target = offsetof(struct config, member)
 #define TEXT              .type = SETTING_TEXT
+#define CONTENT(member)   .content = offsetof(struct config, member)
 #define NUMBER(low, high) .type = SETTING_NUMBER, .minimum = (low), .maximum = (high)
 #define WORD(list)        .type = SETTING_WORD, .words = (list)
 #define DAY_S             86400
@@ -54,6 +55,7 @@ const struct setting settings[] = {
         .environment = "AIVA_API_KEY_FILE",
         .type = SETTING_SECRET_FILE,
         TARGET(aiva.api_key_file),
+        CONTENT(aiva.api_key),
         .fallback = "\"\"",
         .example = "\"/run/secrets/aiva_api_key\"",
         .meaning = "The file that holds the API key; read again on SIGHUP."},
@@ -66,8 +68,9 @@ const struct setting settings[] = {
                    "cannot be had."},
     {.path = "aiva.ca_file",
         .environment = "AIVA_CA_FILE",
-        TEXT,
+        .type = SETTING_PEM_FILE,
         TARGET(aiva.ca_file),
+        CONTENT(aiva.ca),
         .values = "a file name",
         .fallback = "\"\"",
         .meaning = "The CA certificates (PEM) to trust for AIVA; empty: the "
@@ -121,28 +124,32 @@ const struct setting settings[] = {
         .environment = "MQTT_PASSWORD_FILE",
         .type = SETTING_SECRET_FILE,
         TARGET(mqtt.password_file),
+        CONTENT(mqtt.password),
         .fallback = "\"\"",
         .example = "\"/run/secrets/mqtt_password\"",
         .meaning = "The file that holds the password; read again on SIGHUP."},
     {.path = "mqtt.ca_file",
         .environment = "MQTT_CA_FILE",
-        TEXT,
+        .type = SETTING_PEM_FILE,
         TARGET(mqtt.ca_file),
+        CONTENT(mqtt.ca),
         .values = "a file name",
         .fallback = "\"\"",
         .meaning = "The CA certificates (PEM) to trust for the broker; empty: "
                    "the system's."},
     {.path = "mqtt.cert_file",
         .environment = "MQTT_CERT_FILE",
-        TEXT,
+        .type = SETTING_PEM_FILE,
         TARGET(mqtt.cert_file),
+        CONTENT(mqtt.cert),
         .values = "a file name",
         .fallback = "\"\"",
         .meaning = "The client certificate (PEM) to show to the broker; needs mqtt.key_file."},
     {.path = "mqtt.key_file",
         .environment = "MQTT_KEY_FILE",
-        TEXT,
+        .type = SETTING_PEM_FILE,
         TARGET(mqtt.key_file),
+        CONTENT(mqtt.key),
         .values = "a file name",
         .fallback = "\"\"",
         .meaning = "The client certificate's private key (PEM); needs mqtt.cert_file."},
@@ -315,4 +322,17 @@ const char *setting_name(const struct setting *setting, const char *section)
 void *setting_target(const struct setting *setting, struct config *config)
 {
     return (char *)config + setting->target;
+}
+
+char **setting_content(const struct setting *setting, struct config *config)
+{
+    return (char **)(void *)((char *)config + setting->content);
+}
+
+const struct setting *setting_of(const char *path)
+{
+    const struct setting *setting = settings;
+    while (strcmp(setting->path, path) != 0)
+        setting++;
+    return setting;
 }

@@ -48,15 +48,15 @@ void http_global_cleanup(void)
     httpproxy_forget();
 }
 
-struct http_client *http_client_new(struct loop *loop, const char *url, const char *api_key,
-    const char *ca_file, const char *user_agent)
+struct http_client *http_client_new(
+    struct loop *loop, const char *url, const char *api_key, const char *ca, const char *user_agent)
 {
     struct http_client *client = xcalloc(1, sizeof *client);
 
     client->loop = loop;
     client->url = xstrdup(url);
     client->api_key = xstrdup(api_key);
-    client->ca_file = xstrdup(ca_file != NULL ? ca_file : "");
+    client->ca = xstrdup(ca != NULL ? ca : "");
     client->user_agent = xstrdup(user_agent);
     client->secrets_ms = clock_monotonic_ms();
     return client;
@@ -74,7 +74,7 @@ void http_client_free(struct http_client *client)
         return;
     wipe(client->api_key);
     free(client->url);
-    free(client->ca_file);
+    free(client->ca);
     free(client->user_agent);
     free(client);
 }
@@ -85,6 +85,15 @@ void http_client_set_key(struct http_client *client, const char *api_key)
 
     wipe(client->api_key);
     client->api_key = copy;
+    client->secrets_ms = clock_monotonic_ms();
+}
+
+void http_client_set_ca(struct http_client *client, const char *ca)
+{
+    char *copy = xstrdup(ca);
+
+    free(client->ca);
+    client->ca = copy;
     client->secrets_ms = clock_monotonic_ms();
 }
 

@@ -121,13 +121,13 @@ struct mqtt_options mqttconnect_obey(
 }
 
 static MQTTAsync_SSLOptions tls_options(
-    const struct mqtt_options *options, const struct mqttconnect_calls *calls)
+    const struct mqttconnect_files *files, const struct mqttconnect_calls *calls)
 {
     MQTTAsync_SSLOptions tls = MQTTAsync_SSLOptions_initializer;
 
-    tls.trustStore = given(options->ca_file); /* else OpenSSL's own places */
-    tls.keyStore = given(options->cert_file);
-    tls.privateKey = given(options->key_file);
+    tls.trustStore = given(files->ca.path); /* else OpenSSL's own places */
+    tls.keyStore = given(files->cert.path);
+    tls.privateKey = given(files->key.path);
     tls.enableServerCertAuth = 1;
     tls.verify = 1; /* the host name */
     /* paho lowers the security level to 1, which lets 1024-bit keys pass; this puts it back. */
@@ -174,12 +174,32 @@ static MQTTAsync_connectOptions version_options(
     return four;
 }
 
+static bool open_file(struct memfile *file, const char *text, struct error *error)
+{
+    return given(text) == NULL || memfile_open(file, text, error);
+}
+
+bool mqttconnect_open_files(
+    struct mqttconnect_files *files, const struct mqtt_options *options, struct error *error)
+{
+    return open_file(&files->ca, options->ca, error) &&
+           open_file(&files->cert, options->cert, error) &&
+           open_file(&files->key, options->key, error);
+}
+
+void mqttconnect_close_files(struct mqttconnect_files *files)
+{
+    memfile_close(&files->ca);
+    memfile_close(&files->cert);
+    memfile_close(&files->key);
+}
+
 int mqttconnect_start(MQTTAsync handle, const struct mqtt_options *options, bool tls,
-    const struct mqttconnect_calls *calls)
+    const struct mqttconnect_files *files, const struct mqttconnect_calls *calls)
 {
     MQTTProperties own = MQTTProperties_initializer;
     MQTTAsync_connectOptions connect = version_options(options, calls, &own);
-    MQTTAsync_SSLOptions ssl = tls_options(options, calls);
+    MQTTAsync_SSLOptions ssl = tls_options(files, calls);
     MQTTAsync_willOptions will = MQTTAsync_willOptions_initializer;
     int code;
 

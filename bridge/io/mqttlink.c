@@ -18,7 +18,6 @@
 #include "clock.h"
 #include "mem.h"
 #include "mqtt.h"
-#include "mqttconnect.h"
 #include "mqttmessage.h"
 #include "mqttrelay.h"
 #include "utf8.h"
@@ -379,8 +378,10 @@ static bool start(struct mqttlink *link, const struct mqtt_options *options, str
     link->websocket = address.websocket;
     if (!create_handle(link, options, &address, error))
         return false;
+    if (address.tls && !mqttconnect_open_files(&link->files, options, error))
+        return false;
     wire_expect(address.websocket ? WIRE_OTHER : link->version5 ? WIRE_MQTT_5 : WIRE_MQTT_3);
-    code = mqttconnect_start(link->handle, options, address.tls, &calls);
+    code = mqttconnect_start(link->handle, options, address.tls, &link->files, &calls);
     if (code != MQTTASYNC_SUCCESS)
         return error_set(error, ERROR_BROKER,
             "the MQTT library cannot begin to connect: %s (code %d)", MQTTAsync_strerror(code),
@@ -399,6 +400,7 @@ struct mqttlink *mqttlink_new(struct inbox *inbox, uint32_t generation,
     assert(failed == 0);
     (void)failed;
     link->json = (MQTTProperties)MQTTProperties_initializer;
+    link->files = MQTTCONNECT_NO_FILES;
     link->inbox = inbox;
     link->generation = generation;
     link->version5 = options->version5;
@@ -425,6 +427,7 @@ void mqttlink_free(struct mqttlink *link)
             wire_join();
     }
     mqttrelay_free(link->relay);
+    mqttconnect_close_files(&link->files);
     pthread_mutex_destroy(&link->lock);
     free(link->flights);
     free(link);

@@ -114,17 +114,17 @@ static bool set_url(CURL *easy, const char *uri)
 
 static bool set_client(CURL *easy, const struct mqtt_options *options)
 {
-    if (options->cert_file == NULL || options->cert_file[0] == '\0')
+    if (options->cert == NULL || options->cert[0] == '\0')
         return true;
-    return curl_easy_setopt(easy, CURLOPT_SSLCERT, options->cert_file) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_SSLKEY, options->key_file) == CURLE_OK;
+    return tls_set_text(easy, CURLOPT_SSLCERT_BLOB, options->cert) &&
+           tls_set_text(easy, CURLOPT_SSLKEY_BLOB, options->key);
 }
 
 static bool set_options(struct mqttprobe *probe, const struct mqtt_options *options)
 {
     CURL *easy = probe->easy;
 
-    return tls_apply(easy, options->ca_file) && set_client(easy, options) &&
+    return tls_apply(easy, options->ca) && set_client(easy, options) &&
            curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https") == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK &&

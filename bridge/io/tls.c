@@ -64,9 +64,16 @@ static CURLcode on_context(CURL *easy, void *context, void *none)
     return CURLE_OK;
 }
 
-bool tls_apply(CURL *easy, const char *ca_file)
+bool tls_set_text(CURL *easy, CURLoption option, const char *text)
 {
-    bool own_ca = ca_file != NULL && ca_file[0] != '\0';
+    struct curl_blob blob = {.data = (char *)text, .len = strlen(text), .flags = CURL_BLOB_COPY};
+
+    return curl_easy_setopt(easy, option, &blob) == CURLE_OK;
+}
+
+bool tls_apply(CURL *easy, const char *ca)
+{
+    bool own_ca = ca != NULL && ca[0] != '\0';
     bool done = curl_easy_setopt(easy, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2) == CURLE_OK &&
                 curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK &&
                 curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK &&
@@ -74,9 +81,10 @@ bool tls_apply(CURL *easy, const char *ca_file)
                 curl_easy_setopt(easy, CURLOPT_SSL_CIPHER_LIST, TLS_CIPHERS) == CURLE_OK &&
                 curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_context) == CURLE_OK;
 
-    /* A CA file of one's own replaces the system's authorities, its directory included. */
+    /* Authorities of one's own replace the system's file, and its directory too. */
     if (done && own_ca)
-        done = curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file) == CURLE_OK &&
+        done = tls_set_text(easy, CURLOPT_CAINFO_BLOB, ca) &&
+               curl_easy_setopt(easy, CURLOPT_CAINFO, NULL) == CURLE_OK &&
                curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK;
     return done;
 }

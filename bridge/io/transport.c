@@ -112,7 +112,7 @@ static bool set_texts(CURL *easy, const struct http_client *client)
         if (curl_easy_setopt(easy, texts[i].option, texts[i].value) != CURLE_OK)
             return false;
     }
-    return tls_apply(easy, client->ca_file);
+    return tls_apply(easy, client->ca);
 }
 
 /* Keeps the value of the header line if it is the named one. */

@@ -66,5 +66,6 @@
                     lost */
 #define LIMIT_CONFIG (1024 * 1024) /* bytes of the configuration file */
 #define LIMIT_SECRET 65535         /* bytes of a secret's file; MQTT's for a password */
+#define LIMIT_PEM    (1024 * 1024) /* bytes of a file of certificates: four times the system's */
 
 #endif

@@ -43,6 +43,9 @@ void log_write(enum log_level level, const char *tag, const char *format, ...) P
         if (log_threshold >= LOG_LEVEL_INFO)                                                       \
             log_write(LOG_LEVEL_INFO, LOG_TAG, __VA_ARGS__);                                       \
     } while (0)
+/* Answers what somebody has asked for by hand, at any level that the log is set to. */
+#define log_answer(...)                                                                            \
+    log_write(log_threshold < LOG_LEVEL_INFO ? log_threshold : LOG_LEVEL_INFO, LOG_TAG, __VA_ARGS__)
 #define log_debug(...)                                                                             \
     do {                                                                                           \
         if (log_threshold >= LOG_LEVEL_DEBUG)                                                      \

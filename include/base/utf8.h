@@ -23,4 +23,14 @@ size_t utf8_encode(uint32_t code_point, char out[static 4]);
  * (MQTT 5, section 1.5.4). */
 bool utf8_is_control_or_nonchar(uint32_t code_point);
 
+/* What the first bytes of a text tell. */
+enum utf8_mark {
+    UTF8_MARK_NONE,
+    UTF8_MARK_OWN, /* a byte order mark in UTF-8: UTF8_MARK_SIZE bytes that are not part of the text
+                    */
+    UTF8_MARK_UTF16 /* another encoding: UTF-16, or UTF-32, with a byte order mark or without */
+};
+#define UTF8_MARK_SIZE 3
+enum utf8_mark utf8_mark(const char *bytes, size_t length);
+
 #endif

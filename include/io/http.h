@@ -18,17 +18,18 @@ struct loop;
 struct http_client;
 struct http_request;
 
-/* url: as in config.aiva.url. api_key "": no Authorization is sent. The strings are copied. proxy
- * settings are taken from the environment as curl does (http_proxy, https_proxy, HTTPS_PROXY,
- * all_proxy, ALL_PROXY, no_proxy, NO_PROXY) by http_global_init, before mqtt_global_init removes
- * them. */
+/* url: as in config.aiva.url. api_key "": no Authorization is sent. ca: as for tls_apply. The
+ * strings are copied. proxy settings are taken from the environment as curl does (http_proxy,
+ * https_proxy, HTTPS_PROXY, all_proxy, ALL_PROXY, no_proxy, NO_PROXY) by http_global_init, before
+ * mqtt_global_init removes them. */
 struct http_client *http_client_new(struct loop *loop, const char *url, const char *api_key,
-    const char *ca_file, const char *user_agent);
+    const char *ca, const char *user_agent);
 /* All requests and streams made from it must have been freed. */
 void http_client_free(struct http_client *client);
-/* From now on; requests under way keep the old key. Also drops idle connections, so that new
- * certificates are read. */
+/* From now on: requests under way keep the old key, or authorities, and no connection that was made
+ * before is used again. */
 void http_client_set_key(struct http_client *client, const char *api_key);
+void http_client_set_ca(struct http_client *client, const char *ca);
 
 /* curl_global_init and the proxy environment. Once, before any thread. */
 bool http_global_init(struct error *error) NODISCARD;

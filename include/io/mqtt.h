@@ -24,7 +24,7 @@ struct mqtt_options {
     const char *url; /* mqtt://, mqtts://, ws://, wss:// host [:port] [/path] */
     const char *client_id;
     const char *username, *password;
-    const char *ca_file, *cert_file, *key_file;
+    const char *ca, *cert, *key;           /* PEM; ca: the authorities, else the system's */
     bool version5;                         /* else MQTT 3.1.1 */
     const char *will_topic, *will_payload; /* NULL for no will */
     int will_qos;

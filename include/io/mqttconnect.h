@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "error.h"
+#include "memfile.h"
 
 /*
  * The words of a connection attempt: from mqtt_options to paho's options, and from paho's codes to
@@ -34,9 +35,20 @@ struct mqttconnect_calls {
     int (*on_tls_error)(const char *text, size_t length, void *context);
 };
 
-/* Gives the attempt to paho, which copies everything. Returns paho's code. */
+/* The options' certificates as paho takes them: as files, which it reads while it connects. */
+struct mqttconnect_files {
+    struct memfile ca, cert, key;
+};
+#define MQTTCONNECT_NO_FILES ((struct mqttconnect_files){MEMFILE_NONE, MEMFILE_NONE, MEMFILE_NONE})
+
+/* Into MQTTCONNECT_NO_FILES. To be closed also where it fails (ERROR_BROKER). */
+bool mqttconnect_open_files(struct mqttconnect_files *files, const struct mqtt_options *options,
+    struct error *error) NODISCARD;
+void mqttconnect_close_files(struct mqttconnect_files *files);
+
+/* Gives the attempt to paho, which copies everything but the files. Returns paho's code. */
 int mqttconnect_start(MQTTAsync handle, const struct mqtt_options *options, bool tls,
-    const struct mqttconnect_calls *calls) NODISCARD;
+    const struct mqttconnect_files *files, const struct mqttconnect_calls *calls) NODISCARD;
 
 /* Most commands that paho may hold unsent: the window and a little. */
 int mqttconnect_queue(const struct mqtt_options *options);

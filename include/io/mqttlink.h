@@ -9,6 +9,7 @@
 
 #include "error.h"
 #include "inbox.h"
+#include "mqttconnect.h"
 
 /*
  * One MQTT connection: paho's handle and the object that paho's callbacks get as their context.
@@ -38,7 +39,8 @@ struct mqttlink {
     bool websocket;      /* constant */
     /* NULL where there is none. Made before the connection is reported, the owner's afterwards. */
     struct mqttrelay *relay;
-    unsigned window;     /* constant: most publications under way, as asked for */
+    unsigned window; /* constant: most publications under way, as asked for */
+    struct mqttconnect_files files;
     MQTTProperties json; /* MQTT 5: what marks a JSON payload; made once, paho copies it */
 
     struct mqttflight *flights; /* all of them */

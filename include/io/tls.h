@@ -17,9 +17,11 @@
 /* In OpenSSL's words; it also sets the level for keys and signatures of certificates. */
 #define TLS_CIPHERS "DEFAULT@SECLEVEL=2"
 
-/* For one transfer of libcurl's. ca_file: the authorities to trust (PEM) in place of the system's;
- * "" or NULL for those. False where libcurl takes an option not. */
-bool tls_apply(CURL *easy, const char *ca_file) NODISCARD;
+/* For one transfer of libcurl's. ca: the authorities to trust, as PEM, in place of the system's; ""
+ * or NULL for those. Copied. False where libcurl takes an option not. */
+bool tls_apply(CURL *easy, const char *ca) NODISCARD;
+/* Gives libcurl a text in place of a file: option is a CURLOPT_*_BLOB. Copied. */
+bool tls_set_text(CURL *easy, CURLoption option, const char *text) NODISCARD;
 
 /* Why a transfer failed, from libcurl's code and its words. Where TLS was the cause, what it means
  * for people is added; other words are copied. */

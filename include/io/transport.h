@@ -17,7 +17,7 @@ struct http_client {
     struct loop *loop;
     char *url;
     char *api_key;
-    char *ca_file;
+    char *ca; /* PEM; "" for the system's */
     char *user_agent;
     int64_t secrets_ms; /* when key and certificates were last to be read: nothing older is used */
 };

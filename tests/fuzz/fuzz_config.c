@@ -62,7 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     check(config);
-    if (!config_reload_secrets(config, &source, &error))
+    if (config_reload(config, &source, CONFIG_ALL_FILES, &error) == CONFIG_RELOAD_REFUSED)
         assert(error.class == ERROR_USAGE);
     config_free(config);
     return 0;

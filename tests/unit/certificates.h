@@ -43,4 +43,19 @@ static inline void certificates_make(const char *directory)
         "-extfile $n.ext || exit 1; done");
 }
 
+/* The text of directory/name, at most 64 KiB; the caller's. */
+static inline char *certificates_text(const char *directory, const char *name)
+{
+    char path[256], *text = calloc(1, 65536);
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    file = fopen(path, "r");
+    assert_non_null(file);
+    assert_non_null(text);
+    assert_true(fread(text, 1, 65535, file) > 0);
+    fclose(file);
+    return text;
+}
+
 #endif

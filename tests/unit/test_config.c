@@ -27,7 +27,8 @@ struct world {
     bool has_text;
     struct pair variables[PAIR_LIMIT], files[PAIR_LIMIT], values[PAIR_LIMIT];
     size_t variable_count, file_count, value_count;
-    char *error;
+    char *error, *warning;
+    struct buf warned;
 };
 
 static const struct pair *find(const struct pair *pairs, size_t count, const char *name)
@@ -58,6 +59,29 @@ static bool world_read_file(void *ctx, const char *path, struct buf *out, struct
     return true;
 }
 
+/* The words that a certificate consists of here are its state; a key fits "good" alone. */
+static enum config_pem_state world_check_pem(
+    void *ctx, const struct config_pem *pem, enum config_pem_file *which, struct error *error)
+{
+    const char *const texts[] = {pem->ca, pem->cert, pem->key};
+    enum config_pem_state state = CONFIG_PEM_GOOD;
+    (void)ctx;
+    for (int i = 2; i >= 0; i--) {
+        if (strncmp(texts[i], "bad", 3) != 0 && strncmp(texts[i], "old", 3) != 0)
+            continue;
+        state = texts[i][0] == 'b' ? CONFIG_PEM_BAD : CONFIG_PEM_OUTDATED;
+        *which = (enum config_pem_file)i;
+        error_set(error, ERROR_USAGE, "it is %.3s", texts[i]);
+    }
+    return state;
+}
+
+static void world_warn(void *ctx, const char *text)
+{
+    struct world *world = ctx;
+    buf_append_text(&world->warned, text);
+}
+
 static struct config_source world_source(struct world *world)
 {
     return (struct config_source){.text = world->has_text ? world->text.data : NULL,
@@ -65,7 +89,9 @@ static struct config_source world_source(struct world *world)
         .name = "bridge.json",
         .ctx = world,
         .environment = world_environment,
-        .read_file = world_read_file};
+        .read_file = world_read_file,
+        .check_pem = world_check_pem,
+        .warn = world_warn};
 }
 
 /* Understands \n, \r, \\ and \xHH. */
@@ -100,6 +126,7 @@ static void world_init(struct world *world, const char *title)
 {
     *world = (struct world){.title = xstrdup(title)};
     buf_init(&world->text, 2 * LIMIT_CONFIG);
+    buf_init(&world->warned, LIMIT_CONFIG);
 }
 
 static void world_set_text(struct world *world, const char *text)
@@ -121,7 +148,9 @@ static void world_clear(struct world *world)
 {
     free(world->title);
     free(world->error);
+    free(world->warning);
     buf_clear(&world->text);
+    buf_clear(&world->warned);
     clear_pairs(world->variables, world->variable_count);
     clear_pairs(world->files, world->file_count);
     clear_pairs(world->values, world->value_count);
@@ -145,6 +174,9 @@ static void world_line(struct world *world, const char *key, const char *text)
     } else if (strcmp(key, "error") == 0) {
         free(world->error);
         world->error = xstrdup(text);
+    } else if (strcmp(key, "warning") == 0) {
+        free(world->warning);
+        world->warning = xstrdup(text);
     } else {
         fail_msg("config.txt: no such key: %s", key);
     }
@@ -156,6 +188,8 @@ static const char *dump_texts(const struct config *config, const char *path)
         const char *path, *text;
     } texts[] = {{"aiva.url", config->aiva.url}, {"aiva.api_key", config->aiva.api_key},
         {"aiva.api_key_file", config->aiva.api_key_file}, {"aiva.ca_file", config->aiva.ca_file},
+        {"aiva.ca", config->aiva.ca}, {"mqtt.ca", config->mqtt.ca},
+        {"mqtt.cert", config->mqtt.cert}, {"mqtt.key", config->mqtt.key},
         {"mqtt.url", config->mqtt.url}, {"mqtt.username", config->mqtt.username},
         {"mqtt.password", config->mqtt.password},
         {"mqtt.password_file", config->mqtt.password_file}, {"mqtt.ca_file", config->mqtt.ca_file},
@@ -247,8 +281,10 @@ static bool run(struct world *world)
              error.class == ERROR_USAGE;
     else
         ok = world->error == NULL && values_hold(world, config);
+    const char *warned = world->warned.length > 0 ? world->warned.data : "";
+    ok = ok && strcmp(warned, world->warning != NULL ? world->warning : "") == 0;
     if (!ok)
-        print_error("%s: %s\n", world->title, config == NULL ? error.text : "loaded");
+        print_error("%s: %s; %s\n", world->title, config == NULL ? error.text : "loaded", warned);
     config_free(config);
     return ok;
 }
@@ -499,7 +535,7 @@ static void test_config_reloads_secrets_from_files(void **state)
     struct config_source source = world_source(&world);
     add_pair(world.files, &world.file_count, "/k=key-two");
     add_pair(world.files, &world.file_count, "/p=pass two");
-    assert_true(config_reload_secrets(config, &source, &error));
+    assert_int_equal(config_reload(config, &source, CONFIG_SECRETS, &error), CONFIG_RELOAD_NEW);
     assert_string_equal(config->aiva.api_key, "key-two");
     assert_string_equal(config->mqtt.password, "pass two");
     config_free(config);
@@ -515,7 +551,8 @@ static void test_config_reload_changes_nothing_when_a_file_is_bad(void **state)
     struct config_source source = world_source(&world);
     add_pair(world.files, &world.file_count, "/k=key-two");
     add_pair(world.files, &world.file_count, "/p=\\n");
-    assert_false(config_reload_secrets(config, &source, &error));
+    assert_int_equal(
+        config_reload(config, &source, CONFIG_ALL_FILES, &error), CONFIG_RELOAD_REFUSED);
     assert_string_equal(error.text, "bridge.json: mqtt.password_file: /p: the file is empty");
     assert_int_equal(error.class, ERROR_USAGE);
     assert_string_equal(config->aiva.api_key, "key-one");
@@ -533,10 +570,101 @@ static void test_config_reload_leaves_given_secrets_alone(void **state)
     struct config *config = load(&world, &error);
     struct config_source source = world_source(&world);
     assert_non_null(config);
-    assert_true(config_reload_secrets(config, &source, &error));
+    assert_int_equal(config_reload(config, &source, CONFIG_ALL_FILES, &error), CONFIG_RELOAD_SAME);
     assert_string_equal(config->aiva.api_key, "key");
     config_free(config);
     config_free(NULL);
+    world_clear(&world);
+}
+
+static struct config *load_with_certificates(struct world *world, const char *cert)
+{
+    struct error error = {0};
+    char line[64];
+    world_init(world, "certificates");
+    world_set_text(world,
+        "{\"aiva\": {\"url\": \"https://a\", \"ca_file\": \"/ca\"}, \"mqtt\": {\"url\": "
+        "\"mqtts://b\", \"cert_file\": \"/cert\", \"key_file\": \"/key\"}}");
+    snprintf(line, sizeof line, "/cert=%s", cert);
+    add_pair(world->files, &world->file_count, "/ca=good ca");
+    add_pair(world->files, &world->file_count, line);
+    add_pair(world->files, &world->file_count, "/key=good key");
+    struct config *config = load(world, &error);
+    assert_non_null(config);
+    return config;
+}
+
+static void test_config_reload_takes_all_certificates_or_none(void **state)
+{
+    static const char *const bad[] = {"/key=bad key", "/key=old key", "/key=", "/ca=bad ca",
+        "/ca=\\xff\\xfe-", "/cert=good\\x00"};
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct world world;
+        struct error error = {0};
+        struct config *config = load_with_certificates(&world, "good cert");
+        struct config_source source = world_source(&world);
+        add_pair(world.files, &world.file_count, "/cert=good new cert");
+        add_pair(world.files, &world.file_count, bad[i]);
+        assert_int_equal(
+            config_reload(config, &source, CONFIG_ALL_FILES, &error), CONFIG_RELOAD_REFUSED);
+        assert_non_null(strstr(error.text, "bridge.json: "));
+        assert_string_equal(config->aiva.ca, "good ca");
+        assert_string_equal(config->mqtt.cert, "good cert");
+        assert_string_equal(config->mqtt.key, "good key");
+        world.file_count--;
+        if (i < 5)
+            assert_int_equal(
+                config_reload(config, &source, CONFIG_CERTIFICATES, &error), CONFIG_RELOAD_NEW);
+        else
+            assert_int_equal(
+                config_reload(config, &source, CONFIG_SECRETS, &error), CONFIG_RELOAD_SAME);
+        world.file_count++;
+        config_free(config);
+        world_clear(&world);
+    }
+}
+
+/* It ran out while it was in use: no reason to refuse a new key. */
+static void test_config_reload_takes_what_has_run_out_in_use(void **state)
+{
+    struct world world;
+    struct error error = {0};
+    (void)state;
+    struct config *config = load_with_certificates(&world, "old cert");
+    struct config_source source = world_source(&world);
+    assert_string_equal(world.warned.data, "bridge.json: mqtt.cert_file: /cert: it is old");
+    add_pair(world.files, &world.file_count, "/ca=good new ca");
+    assert_int_equal(config_reload(config, &source, CONFIG_ALL_FILES, &error), CONFIG_RELOAD_NEW);
+    assert_string_equal(config->aiva.ca, "good new ca");
+    add_pair(world.files, &world.file_count, "/cert=old too");
+    assert_int_equal(
+        config_reload(config, &source, CONFIG_ALL_FILES, &error), CONFIG_RELOAD_REFUSED);
+    assert_string_equal(error.text, "bridge.json: mqtt.cert_file: /cert: it is old");
+    config_free(config);
+    world_clear(&world);
+}
+
+static void count_file(void *ctx, const char *path)
+{
+    struct buf *names = ctx;
+    buf_printf(names, "%s ", path);
+}
+
+static void test_config_tells_which_files_it_uses(void **state)
+{
+    struct world world;
+    struct buf names;
+    (void)state;
+    struct config *config = load_with_certificates(&world, "good");
+    buf_init(&names, LIMIT_CONFIG);
+    config_each_file(config, CONFIG_ALL_FILES, count_file, &names);
+    assert_string_equal(names.data, "/ca /cert /key ");
+    buf_reset(&names);
+    config_each_file(config, CONFIG_SECRETS, count_file, &names);
+    assert_int_equal(names.length, 0);
+    buf_clear(&names);
+    config_free(config);
     world_clear(&world);
 }
 
@@ -555,6 +683,9 @@ int main(void)
         cmocka_unit_test(test_config_reloads_secrets_from_files),
         cmocka_unit_test(test_config_reload_changes_nothing_when_a_file_is_bad),
         cmocka_unit_test(test_config_reload_leaves_given_secrets_alone),
+        cmocka_unit_test(test_config_reload_takes_all_certificates_or_none),
+        cmocka_unit_test(test_config_reload_takes_what_has_run_out_in_use),
+        cmocka_unit_test(test_config_tells_which_files_it_uses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -497,7 +497,7 @@ static pid_t start_tls_server(const char *directory, const char *name, unsigned 
     return pid;
 }
 
-static void ask_tls(const char *directory, const char *name, const char *ca_file)
+static void ask_tls(const char *directory, const char *name, const char *ca)
 {
     unsigned short port = certificates_free_port();
     pid_t pid = start_tls_server(directory, name, port);
@@ -507,7 +507,7 @@ static void ask_tls(const char *directory, const char *name, const char *ca_file
     raw_server_start(&world.server);
     http_client_free(world.client);
     snprintf(url, sizeof url, "https://127.0.0.1:%u", port);
-    world.client = http_client_new(world.fixture.loop, url, KEY, ca_file, "test/1");
+    world.client = http_client_new(world.fixture.loop, url, KEY, ca, "test/1");
     ask_with(&(struct http_call){
         .path = "/", .body_limit = 100000, .timeout_ms = TIMEOUT_MS, .done = on_done});
     wait_answer();
@@ -518,21 +518,22 @@ static void ask_tls(const char *directory, const char *name, const char *ca_file
 
 static void test_http_checks_the_server_s_certificate(void **state)
 {
-    char directory[] = "/tmp/test_http.XXXXXX", ca_file[64];
+    char directory[] = "/tmp/test_http.XXXXXX", *ca;
 
     (void)state;
     assert_non_null(mkdtemp(directory));
     certificates_make(directory);
-    snprintf(ca_file, sizeof ca_file, "%s/ca.crt", directory);
-    ask_tls(directory, "127.0.0.1", ca_file);
+    ca = certificates_text(directory, "ca.crt");
+    ask_tls(directory, "127.0.0.1", ca);
     assert_string_equal(world.failure, "");
     assert_int_equal(world.answer.status, 200);
     ask_tls(directory, "127.0.0.1", "");
     assert_int_equal(world.answer.status, 0);
     assert_non_null(strstr(world.failure, "certificate"));
-    ask_tls(directory, "192.0.2.1", ca_file);
+    ask_tls(directory, "192.0.2.1", ca);
     assert_int_equal(world.answer.status, 0);
     assert_non_null(strstr(world.failure, "127.0.0.1"));
+    free(ca);
     certificates_shell(directory, "rm -f *");
     assert_int_equal(rmdir(directory), 0);
 }

@@ -420,16 +420,16 @@ static void test_mqtt_refuses_what_the_broker_would_not_take(void **state)
 
 static void connect_tls(struct broker *broker, struct client *client, const char *name, bool own_ca)
 {
-    char lines[400], ca_file[128];
+    char lines[400], *ca = certificates_text(broker->directory, "ca.crt");
 
     snprintf(lines, sizeof lines, "allow_anonymous true\ncertfile %s/%s.crt\nkeyfile %s/%s.key",
         broker->directory, name, broker->directory, name);
-    snprintf(ca_file, sizeof ca_file, "%s/ca.crt", broker->directory);
     broker_start(broker, lines);
     client_open(client, broker, true);
     snprintf(client->url, sizeof client->url, "mqtts://127.0.0.1:%u", broker->port);
-    client->options.ca_file = own_ca ? ca_file : "";
+    client->options.ca = own_ca ? ca : "";
     connect_and_wait(client);
+    free(ca);
     broker_stop(broker, SIGKILL);
 }
 

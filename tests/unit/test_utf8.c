@@ -130,6 +130,33 @@ static void test_utf8_knows_controls_and_noncharacters(void **state)
         assert_false(utf8_is_control_or_nonchar(no[i]));
 }
 
+static void test_utf8_mark_tells_other_encodings(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t length;
+        enum utf8_mark mark;
+    } cases[] = {
+        {"", 0, UTF8_MARK_NONE},
+        {"a", 1, UTF8_MARK_NONE},
+        {"\xef\xbb", 2, UTF8_MARK_NONE},
+        {"\xef\xbb\xbf", 3, UTF8_MARK_OWN},
+        {"\xef\xbb\xbfkey", 6, UTF8_MARK_OWN},
+        {"\xff\xfe", 2, UTF8_MARK_UTF16},
+        {"\xfe\xff\0k", 4, UTF8_MARK_UTF16},
+        {"\xff\xfe\0\0k\0\0\0", 8, UTF8_MARK_UTF16},
+        {"k\0e\0", 4, UTF8_MARK_UTF16},
+        {"\0k\0e", 4, UTF8_MARK_UTF16},
+        {"k\0e", 3, UTF8_MARK_NONE},
+        {"ke\0\0", 4, UTF8_MARK_NONE},
+        {"\0\0\0\0", 4, UTF8_MARK_NONE},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(utf8_mark(cases[i].bytes, cases[i].length), cases[i].mark);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -139,6 +166,7 @@ int main(void)
         cmocka_unit_test(test_utf8_decodes_every_code_point),
         cmocka_unit_test(test_utf8_decode_leaves_what_follows_alone),
         cmocka_unit_test(test_utf8_knows_controls_and_noncharacters),
+        cmocka_unit_test(test_utf8_mark_tells_other_encodings),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
