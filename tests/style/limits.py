@@ -27,6 +27,9 @@ REACHED_BY = {
     "LIMIT_JOB_RECORD": UNIT + "jobs.c::test_jobs_start_a_record_anew_that_outgrows_its_cap",
     "LIMIT_JOBS_BYTES": UNIT + "jobs.c::test_jobs_take_no_more_than_the_limit_of_all_records",
     "LIMIT_LIST_BODY": UNIT + "http.c::test_http_caps_the_body",
+    "LIMIT_LIST_GAP": UNIT + "listwatch.c::test_listwatch_gives_up_where_the_jobs_do_not_grow",
+    "LIMIT_JOB_LEAST": "none: no cap of its own: LIMIT_LIST_JOBS follows from it, and jobs.c asserts it",
+    "LIMIT_LIST_JOBS": UNIT + "listwatch.c::test_listwatch_gives_up_beyond_what_all_jobs_may_take",
     "LIMIT_STATUS_BODY": WHOLE + "hostile_upstream.py::test_a_status_without_an_end",
     "LIMIT_HEADERS": UNIT + "http.c::test_http_caps_the_header_section",
     "LIMIT_COMMAND": WHOLE + "commands.py::test_the_id_of_a_large_request_comes_back",
@@ -34,6 +37,7 @@ REACHED_BY = {
     "LIMIT_COMMANDS_BYTES": WHOLE + "commands.py::test_what_is_under_way_has_a_budget",
     "LIMIT_REFUSED_BODY": UNIT + "httpstream.c::test_httpstream_reads_only_the_beginning_of_a_refusal",
     "LIMIT_MQTT_PACKET": UNIT + "mqttrelay.c::test_relay_takes_a_message_of_any_size",
+    "LIMIT_MQTT_BLOCK": UNIT + "lean.c::test_lean_has_no_blocks_beyond_its_limit",
     "LIMIT_MQTT_RECEIVE": "none: asked of the broker; where it sends more, LIMIT_INBOX_BYTES bounds it",
     "LIMIT_TOMBSTONES": UNIT + "jobs.c::test_jobs_remember_so_many_that_are_gone",
     "LIMIT_REFUSED": "none: beyond it all is said again, as after a reconnect, which has its tests; 20,000 "
@@ -62,9 +66,10 @@ GROW = (r"HASH_ADD\w*|x?reallocarray|x?realloc|ids_take|idset_add|curl_slist_app
 
 # File and what it calls -> what bounds it.
 GROWTH = {
+    ("bridge/app/catchup.c", "TAILQ_INSERT_TAIL"): "LIMIT_COMMANDS_BYTES: members of commands, and of the few calls",
     ("bridge/app/commands.c", "TAILQ_INSERT_TAIL"): "LIMIT_COMMANDS_BYTES",
     ("bridge/app/leftovers.c", "xreallocarray"): "LIMIT_PREFIXES",
-    ("bridge/app/poller.c", "ids_take"): "LIMIT_JOBS_BYTES: ids of known jobs, each once",
+    ("bridge/app/rounds.c", "ids_take"): "LIMIT_JOBS_BYTES: ids of known jobs, each once",
     ("bridge/app/tracker.c", "idset_add"): "LIMIT_DEVICES: jobs whose devices are to go first",
     ("bridge/app/tracker.c", "ids_take"): "LIMIT_REFUSED",
     ("bridge/base/buf.c", "xreallocarray"): "the buffer's own cap: CAPS below",
@@ -82,7 +87,6 @@ GROWTH = {
     ("bridge/io/httpd.c", "TAILQ_INSERT_TAIL"): "the number of connections that libmicrohttpd is told",
     ("bridge/io/inbox.c", "xreallocarray"): "LIMIT_INBOX_BYTES",
     ("bridge/io/loop.c", "xreallocarray"): "what ends in one pass",
-    ("bridge/io/paho/lean.c", "xreallocarray"): "what the MQTT library asks for",
     ("bridge/io/timers.c", "xreallocarray"): "the number of timers, which are members of what has its own bound",
     ("bridge/io/transport.c", "curl_slist_append"): "the headers of one request, which the bridge chooses",
 }
