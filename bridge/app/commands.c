@@ -567,12 +567,12 @@ void commands_stop(struct commands *commands)
     struct command *command;
     while ((command = TAILQ_FIRST(&commands->queue))) {
         catchup_cancel(&command->wait);
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not see TAILQ_REMOVE in run_out. */
         if (command->kept) {
             /* Nothing more will be read. */
             succeed_with_kept(command, true);
             continue;
         }
-        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not see TAILQ_REMOVE in run_out. */
         http_cancel(command->call);
         if (command->call)
             end_call(command);

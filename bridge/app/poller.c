@@ -171,8 +171,6 @@ static void apply_list(struct poller *poller, const struct http_answer *answer)
     poller->handler.on_outcome(poller->handler.ctx, POLLER_OK, "");
 }
 
-static void fire_details(void *ctx);
-
 /* What the stream has to say first cannot be read: the list is asked for once reading goes on. */
 static void put_list_off(struct poller *poller)
 {
