@@ -2,6 +2,7 @@
 
 import pytest
 from harness.topics import of_bridge, of_job
+from harness.waiting import wait_until
 
 SHARED_CONFIG = {"commands.rate_per_s": 1000, "commands.burst": 1000,
                  "commands.response_topics": ["reply", "aivary"]}
@@ -70,7 +71,7 @@ def test_nobody_publishes_with_the_bridges_rights(shared, topic):
     spoken = [message for message in shared.recorder.messages[since:]
               if message.payload == answer.payload]
     assert len(spoken) == 1
-    assert len(shared.bridge.output()) > before
+    wait_until(lambda: len(shared.bridge.output()) > before, "a line of the log")
 
 
 def test_a_response_topic_of_too_many_levels_is_refused(shared):
@@ -130,4 +131,5 @@ def test_nobody_deletes_by_the_bridges_rights(make_world):
     world.recorder.wait_topic("other/response/x", id=3)
     assert {message.topic.split("/")[0] for message in world.recorder.messages} == {"aiva", "other"}
     assert not [message for message in world.recorder.messages if "/delete" in message.topic]
-    assert world.bridge.output().count("is refused: the answer goes to the result topic alone") >= 1
+    wait_until(lambda: "is refused: the answer goes to the result topic alone"
+               in world.bridge.output(), "the refusal in the log")
