@@ -246,6 +246,7 @@ int main(int argc, char **argv)
     };
     struct options options = {.action = ACTION_RUN};
     int option;
+    log_setup(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
     guard_process();
     loop_block_signals();
     while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {

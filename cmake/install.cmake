@@ -3,6 +3,8 @@ include(GNUInstallDirs)
 find_program(GZIP gzip)
 
 install(TARGETS aiva-mqtt-bridge)
+install(PROGRAMS config/aiva-mqtt-bridge-check.sh DESTINATION ${CMAKE_INSTALL_BINDIR} RENAME aiva-mqtt-bridge-check
+  OPTIONAL)
 
 # The unit names the folder of the program, and the manual is compressed. Both at installation: the
 # prefix is known only then, and sources without config/, as in the container, can be built too.
@@ -40,4 +42,5 @@ install(DIRECTORY config DESTINATION ${CMAKE_INSTALL_DOCDIR}
   PATTERN addon EXCLUDE
   PATTERN assemble-addon.sh EXCLUDE
   PATTERN mosquitto-demo.conf EXCLUDE
+  PATTERN aiva-mqtt-bridge-check.sh EXCLUDE
   PATTERN aiva-mqtt-bridge.service EXCLUDE)

@@ -2,6 +2,7 @@
 #include "answer.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "config.h"
@@ -88,4 +89,19 @@ void answer_clear_said(struct answer_said *said)
 {
     buf_clear(&said->status);
     buf_clear(&said->message);
+}
+
+void answer_advise(const char *key_file, char *out, size_t size)
+{
+    const char *credentials = getenv("CREDENTIALS_DIRECTORY");
+    size_t length = credentials ? strlen(credentials) : 0;
+    if (key_file[0] == '\0')
+        snprintf(out, size, "check aiva.api_key, and restart the bridge with another");
+    else if (length > 0 && strncmp(key_file, credentials, length) == 0 && key_file[length] == '/')
+        snprintf(out, size,
+            "check the credential %s, and restart the bridge: systemd copies it at the start, a "
+            "reload brings no new one",
+            key_file + length + 1);
+    else
+        snprintf(out, size, "check %s; the next attempt reads it again", key_file);
 }

@@ -98,8 +98,13 @@ static void on_health(void *ctx, const struct http_answer *answer)
     struct check *check = ctx;
     check->request = NULL;
     if (answer->status != 200 || !answer->complete) {
-        char why[LIMIT_DETAIL + 32];
+        char why[2 * LIMIT_DETAIL];
         answer_describe(answer, why, sizeof why);
+        if (answer->status == 401 || answer->status == 403) {
+            char advice[LIMIT_DETAIL - 2];
+            answer_advise(check->config->aiva.api_key_file, advice, sizeof advice);
+            snprintf(why + strlen(why), sizeof why - strlen(why), "; %s", advice);
+        }
         fail(check, ERROR_UPSTREAM, check->config->aiva.url, why);
         return;
     }

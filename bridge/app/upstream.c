@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "answer.h"
 #include "buf.h"
 #include "catchup.h"
 #include "clock.h"
@@ -52,6 +53,7 @@ struct upstream {
     struct publisher *publisher;
     struct upstream_handler handler;
     enum config_mode mode;
+    const struct config *config;
     struct stream *stream;
     struct poller *poller;
     struct catchup *catchup;
@@ -112,6 +114,13 @@ static void set_state(struct upstream *upstream, enum state state, const char *f
     payload_upstream(&payload, state_names[state], upstream->since_ms, detail);
     publisher_set(upstream->publisher, OWNTOPIC_UPSTREAM, payload.data, payload.length);
     buf_clear(&payload);
+}
+
+static void refuse_key(struct upstream *upstream, const char *reason)
+{
+    char advice[LIMIT_DETAIL];
+    answer_advise(upstream->config->aiva.api_key_file, advice, sizeof advice);
+    set_state(upstream, STATE_UNAUTHORIZED, "AIVA refuses the key: %s; %s", reason, advice);
 }
 
 /* Only now: a new key may have come while the refusal was waited out. */
@@ -217,9 +226,7 @@ static void on_down(void *ctx, const struct stream_down *down)
     if (down->failure == STREAM_UNAUTHORIZED) {
         end_patience(upstream);
         poller_set_mode(upstream->poller, POLLER_OFF);
-        set_state(upstream, STATE_UNAUTHORIZED,
-            "AIVA refuses the key: %s; check aiva.api_key; the next attempt reads it again",
-            down->reason);
+        refuse_key(upstream, down->reason);
         return;
     }
     begin_patience(upstream);
@@ -251,8 +258,7 @@ static void on_outcome(void *ctx, enum poller_outcome outcome, const char *detai
     else if (outcome == POLLER_OK)
         set_state(upstream, STATE_POLLING, "no event stream: %s", upstream->no_stream);
     else if (outcome == POLLER_UNAUTHORIZED)
-        set_state(
-            upstream, STATE_UNAUTHORIZED, "AIVA refuses the key: %s; check aiva.api_key", detail);
+        refuse_key(upstream, detail);
     else
         set_state(upstream, STATE_UNAVAILABLE, "%s", detail);
 }
@@ -269,6 +275,7 @@ struct upstream *upstream_new(struct loop *loop, struct http_client *client,
     upstream->publisher = publisher;
     upstream->handler = *handler;
     upstream->mode = config->aiva.mode;
+    upstream->config = config;
     timer_init(&upstream->patience, loop, lose_patience, upstream);
     struct stream_handler stream_events = {upstream, before_stream, on_open, on_event, on_down};
     upstream->stream =

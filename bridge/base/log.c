@@ -4,10 +4,14 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "escape.h"
@@ -26,6 +30,7 @@ enum {
 
 enum log_level log_threshold = LOG_LEVEL_INFO;
 static enum log_format line_format = LOG_FORMAT_TEXT;
+static bool to_journal;
 
 struct line {
     bool json;
@@ -34,10 +39,25 @@ struct line {
     char bytes[LINE_SIZE];
 };
 
+/* Whether the journal reads standard error: systemd says which stream is its own, as children of a
+ * service may have others (systemd.exec(5), $JOURNAL_STREAM). */
+static bool journal_reads(void)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    char own[64];
+    struct stat found;
+
+    if (stream == NULL || fstat(STDERR_FILENO, &found) != 0)
+        return false;
+    snprintf(own, sizeof own, "%ju:%ju", (uintmax_t)found.st_dev, (uintmax_t)found.st_ino);
+    return strcmp(own, stream) == 0;
+}
+
 void log_setup(enum log_level level, enum log_format format)
 {
     log_threshold = level;
     line_format = format;
+    to_journal = journal_reads();
 }
 
 static const char *level_name(enum log_level level)
@@ -85,12 +105,22 @@ static void put_escaped(struct line *line, const char *text)
     }
 }
 
+/* In the log's levels, those of syslog; systemd's journal takes them from here (sd-daemon(3)). */
+static void put_priority(struct line *line, enum log_level level)
+{
+    static const char *const priorities[] = {"<3>", "<4>", "<6>", "<7>"};
+
+    if (to_journal)
+        put_text(line, priorities[level]);
+}
+
 static void put_head(struct line *line, enum log_level level, const char *tag)
 {
     bool json = line->json;
     char now[CLOCK_TEXT_SIZE];
 
     clock_format(clock_unix_ms(), now);
+    put_priority(line, level);
     put_text(line, json ? "{\"time\":\"" : "");
     put_text(line, now);
     put_text(line, json ? "\",\"level\":\"" : " ");
@@ -144,6 +174,7 @@ void log_last_words(const char *text)
 
     snprintf(message, sizeof message, "%s", text);
     secret_mask(message);
+    put_priority(&line, LOG_LEVEL_ERROR);
     put_text(&line, "aiva-mqtt-bridge: ");
     put_escaped(&line, message);
     put_end(&line);

@@ -15,6 +15,9 @@ struct config;
 void answer_describe(const struct http_answer *answer, char *out, size_t size);
 /* The `detail` of an error's body, as text; "" where there is none. */
 void answer_detail(const struct http_answer *answer, char *out, size_t size);
+/* What to do about a key that AIVA refuses. key_file: where it came from, "" where it was given as
+ * a text. */
+void answer_advise(const char *key_file, char *out, size_t size);
 
 /* The word for it in a command's answer, of a status that is no success. Static. */
 const char *answer_error(int status);

@@ -16,7 +16,9 @@
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 
-/* Chooses what is written from now on. Before the first call: info and text. */
+/* Chooses what is written from now on. Before the first call: info and text. Where systemd's
+ * journal reads standard error, lines begin with a priority in angle brackets, which it takes away.
+ */
 void log_setup(enum log_level level, enum log_format format);
 
 /* From now on nothing here waits. Once, when the signals are blocked. */

@@ -8,6 +8,7 @@ import time
 import pytest
 from harness.silent import Silent
 from harness.systemd import Manager
+from harness.waiting import wait_until
 from harness.world import job
 
 WATCHDOG_MS = 900
@@ -133,3 +134,21 @@ def test_a_systemd_that_does_not_listen(world, manager):
     assert world.command("one", "refresh")["ok"]
     manager.wait("READY")
     manager.wait_status("connected to", "streaming")
+
+
+def test_a_refused_key_names_its_file(world, tmp_path):
+    """What to do: the file is read again, a credential is not."""
+    key = tmp_path / "aiva_api_key"
+    key.touch(0o600)
+    key.write_text("another-key")
+    settings = {"aiva.api_key": None, "aiva.api_key_file": str(key), "aiva.mode": "poll"}
+    for env, advice in (({}, f"; check {key}; the next attempt reads it again"),
+                        ({"CREDENTIALS_DIRECTORY": str(tmp_path)},
+                         "; check the credential aiva_api_key, and restart the bridge")):
+        world.bridge.start(settings, env)
+        wait_until(lambda advice=advice: advice in world.bridge.output(), advice)
+        world.bridge.stop()
+        done = world.bridge.run_config("--check", overrides=settings, env=env)
+        assert done.returncode == 3 and advice in done.stdout
+    done = world.bridge.run_config("--check", overrides={"aiva.api_key": "another-key"})
+    assert "; check aiva.api_key, and restart" in done.stdout

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -161,6 +162,37 @@ static void test_log_cuts_between_escapes(void **state)
     check_cut(text, "\\\\xff...\"}\n");
 }
 
+/* Only where the journal's stream is the one that is written to. */
+static void test_log_gives_the_journal_priorities(void **state)
+{
+    char stream[64];
+    struct stat found;
+
+    (void)state;
+    assert_int_equal(fstat(STDERR_FILENO, &found), 0);
+    snprintf(stream, sizeof stream, "%ju:%ju", (uintmax_t)found.st_dev, (uintmax_t)found.st_ino);
+    setenv("JOURNAL_STREAM", stream, 1);
+    log_setup(LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT);
+    log_error("%s", "x");
+    assert_memory_equal(written(), "<3>2", 4);
+    log_warn("%s", "x");
+    assert_memory_equal(written(), "<4>2", 4);
+    log_info("%s", "x");
+    assert_memory_equal(written(), "<6>2", 4);
+    log_debug("%s", "x");
+    assert_memory_equal(written(), "<7>2", 4);
+    log_last_words("why");
+    assert_string_equal(written(), "<3>aiva-mqtt-bridge: why\n");
+    log_setup(LOG_LEVEL_INFO, LOG_FORMAT_JSON);
+    log_warn("%s", "x");
+    assert_memory_equal(written(), "<4>{\"time\"", 10);
+    setenv("JOURNAL_STREAM", "1:1", 1);
+    log_setup(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
+    log_warn("%s", "x");
+    assert_memory_equal(written(), "2", 1);
+    unsetenv("JOURNAL_STREAM");
+}
+
 static void test_log_keeps_errno(void **state)
 {
     (void)state;
@@ -267,6 +299,8 @@ int main(void)
             test_log_cuts_long_messages_and_says_so, catch_stderr, release_stderr),
         cmocka_unit_test_setup_teardown(
             test_log_cuts_between_escapes, catch_stderr, release_stderr),
+        cmocka_unit_test_setup_teardown(
+            test_log_gives_the_journal_priorities, catch_stderr, release_stderr),
         cmocka_unit_test_setup_teardown(test_log_keeps_errno, catch_stderr, release_stderr),
         cmocka_unit_test_setup_teardown(
             test_log_limit_passes_once_a_minute_and_counts_the_rest, catch_stderr, release_stderr),
