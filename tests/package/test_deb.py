@@ -42,7 +42,8 @@ def test_what_is_in_it(deb, unpacked):
     modes = {row[5].removeprefix("./"): row[0] for row in rows}
     assert {mode for path, mode in modes.items() if path.endswith("/")} == {"drwxr-xr-x"}
     files = {path: mode for path, mode in modes.items() if not path.endswith("/")}
-    assert files.pop(f"usr/bin/{NAME}") == "-rwxr-xr-x"
+    for program in (NAME, f"{NAME}-check"):
+        assert files.pop(f"usr/bin/{program}") == "-rwxr-xr-x"
     assert set(files.values()) == {"-rw-r--r--"}
     for path in (CONFIG, UNIT, f"{DOC}/copyright", f"{DOC}/changelog.Debian.gz", f"{DOC}/changelog.gz",
                  f"{DOC}/README.md", f"{DOC}/config/settings.md",
