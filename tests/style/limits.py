@@ -57,6 +57,7 @@ REACHED_BY = {
     "LIMIT_HTTPD_BODY": UNIT + "httpd.c::test_httpd_answers_500_where_the_answer_is_too_large",
     "LIMIT_LOG_BYTES": UNIT + "logwriter.c::test_logwriter_waits_for_no_reader_and_says_what_was_lost",
     "LIMIT_CONFIG": UNIT + "config.c::test_config_limits_the_file",
+    "LIMIT_PEM": "none: read by the line of code that reads secrets, whose cap has its test",
     "LIMIT_SECRET": UNIT + "config.c::test_config_limits_secret_files",
 }
 
