@@ -59,7 +59,6 @@ REACHED_BY = {
     "LIMIT_CONFIG": UNIT + "config.c::test_config_limits_the_file",
     "LIMIT_PEM": "none: read by the line of code that reads secrets, whose cap has its test",
     "LIMIT_SECRET": UNIT + "config.c::test_config_limits_secret_files",
-    "LIMIT_PEM": WHOLE + "reload.py::test_what_is_bad_changes_nothing",
 }
 
 # What makes something longer.
