@@ -1,7 +1,7 @@
 /*
  * The access rules that the bridge itself needs at a mosquitto broker, and no wider, and those for
  * whoever else has to do with it. The topics are the contract's; what the bridge both writes and
- * reads is its own retained state, which it looks for at the start.
+ * reads is retained: it looks for it at the start, or whoever clears it in its name does.
  */
 #include "acl.h"
 
@@ -26,7 +26,7 @@ static void write_own_topics(
     static const struct rule own[] = {
         {"readwrite", "bridge/state"},
         {"readwrite", "bridge/info"},
-        {"write", "bridge/upstream"},
+        {"readwrite", "bridge/upstream"},
         {"readwrite", "bridge/jobs"},
         {"write", "bridge/result"},
         {"readwrite", "jobs/+/state"},

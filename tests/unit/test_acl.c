@@ -30,7 +30,7 @@ static char *write_rules(const char *user, const char *root, bool homeassistant)
 #define OWN_RULES                                                                                  \
     "topic readwrite site/aiva/bridge/state\n"                                                     \
     "topic readwrite site/aiva/bridge/info\n"                                                      \
-    "topic write site/aiva/bridge/upstream\n"                                                      \
+    "topic readwrite site/aiva/bridge/upstream\n"                                                  \
     "topic readwrite site/aiva/bridge/jobs\n"                                                      \
     "topic write site/aiva/bridge/result\n"                                                        \
     "topic readwrite site/aiva/jobs/+/state\n"                                                     \
