@@ -38,6 +38,8 @@
 #define STIR_MS 900
 /* And after its echo: some brokers send what they remember a moment later than what is new. */
 #define MEMORY_QUIET_MS 100
+/* In all, whatever comes: a million jobs take half of that from a broker nearby. */
+#define MEMORY_MOST_MS 120000
 
 enum subscription {
     SUBSCRIBED_COUNTS,
@@ -482,6 +484,10 @@ static void end_memory(void *ctx)
     struct broker *broker = ctx;
     timer_stop(&broker->memory_end);
     broker->reading = false;
+    if (loop_now(broker->loop) - broker->up_ms >= MEMORY_MOST_MS)
+        log_warn("the broker has not come to the end of its retained messages in %d s: what it "
+                 "still has is not waited for",
+            MEMORY_MOST_MS / 1000);
     change_subscription(broker, SUBSCRIBED_JOB_STATES, false);
     if (broker->config->homeassistant.enabled)
         change_subscription(broker, SUBSCRIBED_DEVICES, false);
@@ -497,18 +503,16 @@ static void end_memory(void *ctx)
 /* Something that the broker remembered has come; more may follow. */
 static void wait_for_more(struct broker *broker)
 {
-    timer_set(&broker->memory_end,
-        loop_now(broker->loop) + (broker->echoed ? MEMORY_QUIET_MS : MEMORY_SILENCE_MS));
+    int64_t end = loop_now(broker->loop) + (broker->echoed ? MEMORY_QUIET_MS : MEMORY_SILENCE_MS);
+    int64_t last = broker->up_ms + MEMORY_MOST_MS;
+    timer_set(&broker->memory_end, end < last ? end : last);
 }
 
 static void remember(struct broker *broker, const char *level, size_t level_length,
     const struct mqtt_message *message)
 {
-    /* Our own clearing of a topic comes back here too. */
-    if (!broker->reading || message->payload_length == 0)
-        return;
-    /* So does, at a later connection, what we publish meanwhile. */
-    if (broker->ready && !message->retained)
+    /* What is published meanwhile, by us or by anybody, comes here too. */
+    if (!broker->reading || message->payload_length == 0 || !message->retained)
         return;
     wait_for_more(broker);
     broker->handler.on_remembered(
@@ -531,11 +535,12 @@ static void hear_own_state(struct broker *broker, const struct mqtt_message *mes
     /* While it is being closed for the next one, `offline` is the bridge's own word. */
     if (message->retained || broker->finished || !broker_is_connected(broker))
         return;
-    if (!online)
+    if (!online) {
         publisher_repair_state(broker->publisher);
-    else if (broker->reading && !broker->echoed)
-        timer_set(&broker->memory_end, loop_now(broker->loop) + MEMORY_QUIET_MS);
-    broker->echoed = online;
+    } else if (broker->reading && !broker->echoed) {
+        broker->echoed = true;
+        wait_for_more(broker);
+    }
 }
 
 static void on_message(void *ctx, const struct mqtt_message *message)

@@ -39,6 +39,9 @@
 #define LOSSES_UNPROVEN  12
 
 #define REPAIR_INTERVAL_MS 1000
+/* A mosquitto that stops publishes its clients' last wills before it ends the connections: nobody
+ * else has written then, and there is nothing to set right. */
+#define REPAIR_DELAY_MS 300
 
 /* What stands on a retained topic is wrong while the broker refuses the right value. It is offered
  * again, at longer and longer intervals. */
@@ -331,8 +334,10 @@ static void fire_repair(void *ctx)
 
 void publisher_repair_state(struct publisher *publisher)
 {
+    int64_t soon = loop_now(publisher->loop) + REPAIR_DELAY_MS;
+    int64_t again = publisher->repaired_ms + REPAIR_INTERVAL_MS;
     if (!timer_is_set(&publisher->repair))
-        timer_set(&publisher->repair, publisher->repaired_ms + REPAIR_INTERVAL_MS);
+        timer_set(&publisher->repair, again > soon ? again : soon);
 }
 
 void publisher_await(struct publisher *publisher, uint64_t sequence)

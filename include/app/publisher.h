@@ -62,7 +62,8 @@ bool publisher_link_down(struct publisher *publisher, bool by_broker);
 /* at_ms: when, monotonic; it may be told of a while later. */
 void publisher_acknowledged(
     struct publisher *publisher, uint64_t sequence, int reason_code, int64_t at_ms);
-/* Someone else wrote to bridge/state: `online` again, at most once a second. */
+/* Someone else wrote to bridge/state: `online` again, at most once a second, unless the connection
+ * ends within a moment. */
 void publisher_repair_state(struct publisher *publisher);
 /* on_done of this one, the last that is named so, is waited for: its acknowledgement is looked at
  * as soon as it comes. Others may lie until there is something else to do. */
