@@ -86,12 +86,17 @@ def test_access_rules_are_what_the_program_prints(bridge):
         assert rules_of(shipped, user) == rules_of(printed, user)
 
 
-def test_production_broker_wants_tls_and_a_password(tmp_path):
+def follow_recipe(text, folder):
+    """Runs the commands for authority and certificate that the configuration's comments have, for localhost."""
+    commands = re.findall(r"^#   ((?:HOST=|openssl |echo ).*)$", text, re.MULTILINE)
+    assert len(commands) == 5
+    script = "\n".join(["set -e", *commands]).replace("broker.example", "localhost")
+    subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, check=True)
+
+
+def test_production_broker_wants_tls_and_a_password(tmp_path, bridge):
     port = free_port()
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=DNS:localhost", "-keyout", tmp_path / "server.key",
-         "-out", tmp_path / "server.crt"], capture_output=True, check=True)
+    follow_recipe((CONFIG / "mosquitto-production.conf").read_text(), tmp_path)
     (tmp_path / "passwd").touch(mode=0o600)
     subprocess.run(["mosquitto_passwd", "-b", tmp_path / "passwd", "bridge", "secret"], check=True)
     text = (CONFIG / "mosquitto-production.conf").read_text()
@@ -105,9 +110,13 @@ def test_production_broker_wants_tls_and_a_password(tmp_path):
         text = text.replace(shipped, str(here))
     broker = run_mosquitto(tmp_path, text, port)
     try:
-        trust = ("--cafile", str(tmp_path / "server.crt"))
+        trust = ("--cafile", str(tmp_path / "ca.crt"))
         assert publish_as(port, "bridge", "aiva/jobs/job_1/state", *trust)
         assert not publish_as(port, "nobody", "aiva/jobs/job_1/state", *trust)
+        bridge.start({"mqtt.url": f"mqtts://localhost:{port}", "mqtt.ca_file": str(tmp_path / "ca.crt"),
+                      "mqtt.username": "bridge", "mqtt.password": "secret"})
+        wait_until(lambda: "connected to the broker" in bridge.output(), "the connection")
+        bridge.stop()
     finally:
         broker.end()
 
