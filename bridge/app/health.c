@@ -47,6 +47,8 @@ void health_readiness(const struct health *health, struct readiness *readiness)
         .upstream_state = upstream.state,
         .upstream_detail = upstream.detail,
         .upstream_since_ms = upstream.since_ms,
+        .refused_topic = publisher_refused_topic(parts->publisher),
+        .refused_reason = publisher_refused_reason(parts->publisher),
         .stream_paused = publisher_is_full(parts->publisher),
         .waiting_messages = publisher_waiting(parts->publisher),
     };

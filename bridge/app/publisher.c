@@ -16,6 +16,7 @@
 #include "mem.h"
 #include "pressure.h"
 #include "quarantine.h"
+#include "refusal.h"
 #include "secret.h"
 
 #define LOG_TAG "publisher"
@@ -90,6 +91,7 @@ struct publisher {
     int64_t acknowledged_ms; /* the last time */
     struct convicts convicts;
     struct quarantine quarantine;
+    struct refusal refusal; /* of this connection */
     struct pressure_gauge gauge;
     struct timer pressure; /* looks again while the stream is held back */
     struct log_limit refused_limit, repair_limit, key_limit;
@@ -128,6 +130,7 @@ void publisher_free(struct publisher *publisher)
     timer_stop(&publisher->pressure);
     owntopics_clear(&publisher->own);
     quarantine_clear(&publisher->quarantine);
+    refusal_clear(&publisher->refusal);
     outbox_free(publisher->outbox);
     free(publisher);
 }
@@ -302,6 +305,7 @@ bool publisher_link_down(struct publisher *publisher, bool by_broker)
         quarantine_lost(&publisher->quarantine, by_broker, loop_now(publisher->loop));
     publisher->mqtt = NULL;
     check_pressure(publisher);
+    refusal_clear(&publisher->refusal);
     timer_stop(&publisher->repair);
     timer_stop(&publisher->again);
     timer_stop(&publisher->overdue);
@@ -427,6 +431,23 @@ static void finish(struct publisher *publisher, uint64_t sequence, bool taken)
     publisher->handler.on_done(publisher->handler.ctx, sequence, taken);
 }
 
+/* The reason is not told in a line for each: there may be thousands. */
+static void note_refusal(struct publisher *publisher, const char *topic, const char *reason)
+{
+    plan_again(publisher, topic);
+    if (refusal_note(&publisher->refusal, topic, reason))
+        log_warn(
+            "the broker refuses retained topics, %s among them: %s; they are offered again, "
+            "the first time in %d s; check its access rules (--print-acl shows what is needed)",
+            topic, reason, AGAIN_FIRST_MS / 1000);
+}
+
+static void note_taken(struct publisher *publisher, const char *topic)
+{
+    if (refusal_taken(&publisher->refusal, topic))
+        log_info("the broker takes all retained topics again, %s was the last", topic);
+}
+
 void publisher_acknowledged(
     struct publisher *publisher, uint64_t sequence, int reason_code, int64_t at_ms)
 {
@@ -434,6 +455,12 @@ void publisher_acknowledged(
     char *topic = NULL;
     int64_t received_ms = 0;
     bool refused = reason_code >= 0x80;
+    /* While all is well nobody needs to know which it was. */
+    const struct outbox_entry *entry =
+        refused || publisher->refusal.topic ? outbox_find(publisher->outbox, sequence) : NULL;
+    bool retained = entry && entry->retain;
+    if (retained && !refused)
+        note_taken(publisher, entry->topic);
     if (!outbox_acknowledge(publisher->outbox, sequence, refused ? &topic : NULL, &received_ms))
         return;
     counters->last_acknowledged_ms = at_ms;
@@ -447,8 +474,8 @@ void publisher_acknowledged(
         snprintf(reason, sizeof reason, "the broker answered 0x%02x (%s)", (unsigned)reason_code,
             mqtt_reason_text(reason_code));
         report_refused(publisher, COUNTERS_REFUSED_BROKER, topic, reason);
-        if (may_be_taken_later(reason_code))
-            plan_again(publisher, topic);
+        if (may_be_taken_later(reason_code) && retained)
+            note_refusal(publisher, topic, reason);
         free(topic);
     } else {
         counters->acknowledged++;
@@ -668,6 +695,16 @@ size_t publisher_waiting_bytes(const struct publisher *publisher)
 size_t publisher_in_flight(const struct publisher *publisher)
 {
     return outbox_in_flight(publisher->outbox);
+}
+
+const char *publisher_refused_topic(const struct publisher *publisher)
+{
+    return publisher->refusal.topic ? publisher->refusal.topic : "";
+}
+
+const char *publisher_refused_reason(const struct publisher *publisher)
+{
+    return publisher->refusal.reason;
 }
 
 bool publisher_is_full(const struct publisher *publisher)

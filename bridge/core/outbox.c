@@ -232,17 +232,29 @@ void outbox_unsend(struct outbox *outbox)
 }
 
 /* Brokers acknowledge in order, or nearly so: the search ends at the first or second item. */
-bool outbox_acknowledge(
-    struct outbox *outbox, uint64_t sequence, char **topic, int64_t *received_ms)
+static struct item *find(const struct outbox *outbox, uint64_t sequence)
 {
     struct item *item;
     TAILQ_FOREACH(item, &outbox->items, link)
     {
         if (!item->in_flight)
-            return false;
+            return NULL;
         if (item->entry.sequence == sequence)
             break;
     }
+    return item;
+}
+
+const struct outbox_entry *outbox_find(const struct outbox *outbox, uint64_t sequence)
+{
+    const struct item *item = find(outbox, sequence);
+    return item ? &item->entry : NULL;
+}
+
+bool outbox_acknowledge(
+    struct outbox *outbox, uint64_t sequence, char **topic, int64_t *received_ms)
+{
+    struct item *item = find(outbox, sequence);
     if (!item)
         return false;
     TAILQ_FIRST(&outbox->items)->overtaken = true;

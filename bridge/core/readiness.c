@@ -12,9 +12,15 @@ static bool is_followed(const struct readiness *readiness)
            strcmp(readiness->upstream_state, "polling") == 0;
 }
 
+static bool is_refused(const struct readiness *readiness)
+{
+    return readiness->refused_topic && readiness->refused_topic[0] != '\0';
+}
+
 bool readiness_is_given(const struct readiness *readiness)
 {
-    return !readiness->stopping && readiness->broker_connected && is_followed(readiness);
+    return !readiness->stopping && readiness->broker_connected && !is_refused(readiness) &&
+           is_followed(readiness);
 }
 
 /* Hands each reason on; there are none where the bridge is ready. */
@@ -28,6 +34,12 @@ static void each_reason(struct buf *out, const struct readiness *readiness,
     if (!readiness->broker_connected) {
         buf_printf(&reason, "no connection to the broker %s: %s", readiness->broker_url,
             readiness->broker_detail[0] != '\0' ? readiness->broker_detail : "connecting");
+        take(out, reason.data);
+    }
+    if (is_refused(readiness)) {
+        buf_reset(&reason);
+        buf_printf(&reason, "the broker refuses %s: %s", readiness->refused_topic,
+            readiness->refused_reason);
         take(out, reason.data);
     }
     if (!is_followed(readiness)) {

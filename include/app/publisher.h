@@ -87,6 +87,10 @@ bool publisher_is_drained(const struct publisher *publisher);
 size_t publisher_waiting(const struct publisher *publisher);
 size_t publisher_waiting_bytes(const struct publisher *publisher);
 size_t publisher_in_flight(const struct publisher *publisher);
+/* A retained topic that the broker refuses at the moment, "" where there is none, and why. Borrowed
+ * until something changes. */
+const char *publisher_refused_topic(const struct publisher *publisher);
+const char *publisher_refused_reason(const struct publisher *publisher);
 /* PRESSURE_FULL is what on_pressure was told last. */
 bool publisher_is_full(const struct publisher *publisher);
 /* True where no answer is sent to that Response Topic, as the broker ended the connection for it.

@@ -60,6 +60,8 @@ const struct outbox_entry *outbox_send_next(struct outbox *outbox, int64_t now_m
 const struct outbox_entry *outbox_peek(const struct outbox *outbox);
 /* Puts the entry that outbox_send_next gave last back. */
 void outbox_unsend(struct outbox *outbox);
+/* The entry in flight with that sequence, borrowed until it ends; NULL where there is none. */
+const struct outbox_entry *outbox_find(const struct outbox *outbox, uint64_t sequence);
 /* Ends an entry in flight. Returns false for a sequence that is not in flight (a late one). If
  * they are not NULL, `topic` gets the entry's topic, which the caller frees, and `received_ms` the
  * entry's. */

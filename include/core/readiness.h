@@ -21,12 +21,13 @@ struct readiness {
     bool memory_read;           /* what the broker remembers; AIVA is asked after that */
     const char *upstream_state; /* one of bridge/upstream's words */
     const char *upstream_detail;
-    int64_t upstream_since_ms; /* Unix time */
+    int64_t upstream_since_ms;                  /* Unix time */
+    const char *refused_topic, *refused_reason; /* retained, by the broker; NULL or "": none */
     bool stream_paused;
     size_t waiting_messages;
 };
 
-/* The broker is connected, and AIVA's stream is followed or polled. */
+/* The broker is connected and takes what is retained, and AIVA's stream is followed or polled. */
 bool readiness_is_given(const struct readiness *readiness);
 
 /* One JSON object: ready, reasons (sentences for people; empty where it is ready), broker,

@@ -2,6 +2,8 @@
 
 import pytest
 from harness.bad_broker import Answer
+from harness.metrics import Listener
+from harness.process import free_port
 from harness.topics import of_bridge, of_job
 from harness.waiting import wait_until
 from harness.world import job
@@ -178,3 +180,19 @@ def test_acknowledgements_out_of_order(bad):
     assert len(bad.broker.published(of_job("one", "state"), since)) == 5
     bad.bridge.stop()
     assert bad.retained()[of_bridge("state")].payload == b"offline"
+
+
+def test_refused_retained_topics_are_a_reason_not_to_be_ready(bad):
+    """Access rules that let nothing pass, and then do: not ready meanwhile, and the log has both."""
+    listener = Listener(free_port())
+    bad.broker.on_publish = lambda packet: 0x87 if packet.retain else None
+    bad.simulator.put_jobs([job("one")])
+    bad.bridge.start({"http.listen": f"127.0.0.1:{listener.port}"})
+    wait_until(lambda: log_lines(bad, "streaming"), "the stream")
+    listener.wait_ready(False)
+    wait_until(lambda: log_lines(bad, "the broker refuses retained topics", "--print-acl"), "the warning")
+    reasons = listener.readiness()[1]["reasons"]
+    assert any("the broker refuses aiva/" in reason and "uthorized" in reason for reason in reasons), reasons
+    bad.broker.on_publish = lambda packet: None
+    listener.wait_ready()
+    assert log_lines(bad, "takes all retained topics again")

@@ -71,6 +71,20 @@ static void test_readiness_says_that_all_is_well(void **state)
     assert_text(readiness_summary, &readiness, "connected to mqtt://broker:1883; AIVA: streaming");
 }
 
+static void test_readiness_names_a_topic_that_is_refused(void **state)
+{
+    struct readiness readiness = well();
+    (void)state;
+    readiness.refused_topic = "";
+    readiness.refused_reason = "";
+    assert_true(readiness_is_given(&readiness));
+    readiness.refused_topic = "aiva/bridge/state";
+    readiness.refused_reason = "not authorized";
+    assert_false(readiness_is_given(&readiness));
+    assert_text(
+        readiness_summary, &readiness, "the broker refuses aiva/bridge/state: not authorized");
+}
+
 static void test_readiness_gives_every_reason(void **state)
 {
     struct readiness readiness = well();
@@ -117,6 +131,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_readiness_needs_the_broker_and_the_upstream),
         cmocka_unit_test(test_readiness_says_that_all_is_well),
+        cmocka_unit_test(test_readiness_names_a_topic_that_is_refused),
         cmocka_unit_test(test_readiness_gives_every_reason),
         cmocka_unit_test(test_readiness_knows_what_comes_first),
     };
