@@ -319,8 +319,9 @@ def main():
         stream.reconfigure(errors="replace")
 
     board = Board(options.root)
+    # It has nothing to save, and must not outlive this program, however that ends.
     child = subprocess.Popen(
-        ["mosquitto_sub", "-F", "%j", "-q", "1", "-t", f"{options.root}/bridge/+",
+        ["setpriv", "--pdeathsig", "KILL", "mosquitto_sub", "-F", "%j", "-q", "1", "-t", f"{options.root}/bridge/+",
          "-t", f"{options.root}/jobs/+/state", "-t", f"{options.root}/jobs/+/result"],
         stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -339,7 +340,7 @@ def main():
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     finally:
-        child.terminate()
+        child.kill()
         child.wait()
         if screen:
             sys.stdout.write("\033[?25h\n")

@@ -56,7 +56,7 @@ class Demo:
 
 
 @contextlib.contextmanager
-def demo(tmp_path, **environment):
+def demo(tmp_path, status=0, **environment):
     log = tmp_path / "log"
     with log.open("w") as output:
         process = subprocess.Popen([ROOT / "run.sh"], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
@@ -65,8 +65,8 @@ def demo(tmp_path, **environment):
         yield Demo(process, log)
     finally:
         process.send_signal(signal.SIGTERM)
-        status = process.wait(60)
-    assert status == 0, log.read_text()
+        found = process.wait(60)
+    assert found == status, log.read_text()
     assert not list(tmp_path.glob("aiva-demo.*"))
 
 
@@ -111,6 +111,20 @@ def commands_of(pid):
     yield pathlib.Path(f"/proc/{pid}/cmdline")
     for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
         yield from commands_of(child)
+
+
+def test_a_live_view_that_is_killed_leaves_nothing(reachable):
+    """Its subscriber goes with it, and run.sh ends."""
+    with demo(reachable, status=1) as run:
+        end = time.monotonic() + 60
+        while not (found := [path.parent for path in commands_of(run.process.pid)
+                             if path.read_bytes().startswith(b"mosquitto_sub\0")]):
+            assert time.monotonic() < end, "no subscriber"
+            time.sleep(0.1)
+        view = int(re.search(r"^PPid:\s+(\d+)", (found[0] / "status").read_text(), re.M)[1])
+        os.kill(view, signal.SIGKILL)
+        run.process.wait(60)
+        assert not found[0].exists()
 
 
 def test_made_up_jobs(reachable):
