@@ -38,7 +38,7 @@ class Identities:
         self.client = self.trusted.issue("client")
         self.strange_client = self.stranger.issue("strange-client")
         self.servers = {
-            "expired": self.trusted.issue("expired", days=-1),
+            "expired": self.trusted.issue("expired", expired=True),
             "other-host": self.trusted.issue("other-host", address="127.9.9.9"),
             "unknown-ca": self.stranger.issue("unknown-ca"),
             "self-signed": self_signed(folder, "self-signed"),

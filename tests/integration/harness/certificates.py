@@ -10,6 +10,20 @@ import warnings
 
 STRONG = ("ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
 WEAK = ("rsa:1024",)
+# Of a certificate that has expired. `openssl x509` cannot make one in all versions; `openssl ca` can.
+PAST = ("-startdate", "20200101000000Z", "-enddate", "20200102000000Z")
+
+CA_CONFIG = """[ca]
+default_ca = this
+[this]
+database = {database}
+new_certs_dir = {folder}
+rand_serial = yes
+unique_subject = no
+policy = any
+[any]
+commonName = supplied
+"""
 
 
 class Authority:
@@ -19,19 +33,22 @@ class Authority:
         self.folder = folder
         self.file = folder / f"{name}.pem"
         self._key = folder / f"{name}.key"
+        self._config = folder / f"{name}.cnf"
+        database = folder / f"{name}.index"
+        database.touch()
+        self._config.write_text(CA_CONFIG.format(database=database, folder=folder))
         _openssl("req", "-x509", *_new_key(self._key), "-out", self.file, "-days", "30",
                  "-subj", f"/CN={name}")
 
-    def issue(self, name, address="127.0.0.1", key_kind=STRONG, digest="sha256", days=30):
-        """A certificate and its key for a server at the address, or for a client. One of -1 days
-        has expired."""
+    def issue(self, name, address="127.0.0.1", key_kind=STRONG, digest="sha256", expired=False):
+        """A certificate and its key for a server at the address, or for a client."""
         certificate, key = self.folder / f"{name}.crt", self.folder / f"{name}.key"
         request, extensions = self.folder / f"{name}.csr", self.folder / f"{name}.ext"
         extensions.write_text(f"subjectAltName=IP:{address}\n")
         _openssl("req", *_new_key(key, key_kind), "-out", request, "-subj", f"/CN={name}")
-        _openssl("x509", "-req", f"-{digest}", "-in", request, "-CA", self.file,
-                 "-CAkey", self._key, "-CAcreateserial", "-out", certificate, "-days", days,
-                 "-extfile", extensions)
+        _openssl("ca", "-batch", "-notext", "-config", self._config, "-md", digest,
+                 "-cert", self.file, "-keyfile", self._key, "-in", request, "-out", certificate,
+                 *(PAST if expired else ("-days", "30")), "-extfile", extensions)
         return certificate, key
 
 
