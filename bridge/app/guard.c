@@ -8,8 +8,12 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "buf.h"
 #include "config.h"
+#include "limit.h"
+#include "tamper.h"
 
 #define LOG_TAG "guard"
 #include "log.h"
@@ -34,22 +38,26 @@ void guard_environment(void)
 
 /* ---- Files */
 
-/* Container engines mount secrets there, readable for the container's user, whoever that is: the
- * container itself keeps others out. */
-static bool is_from_container(const char *path)
+static bool is_within(const char *path, const char *folder)
 {
-    return strncmp(path, "/run/secrets/", strlen("/run/secrets/")) == 0;
+    size_t length = strlen(folder);
+    return length > 0 && strncmp(path, folder, length) == 0 &&
+           (path[length] == '/' || path[length] == '\0');
 }
 
-static void warn_of_file(const char *what, const char *path)
+/* Container engines and systemd hand out secrets there, readable for the bridge's user, whoever
+ * that is: they keep others out themselves. */
+static bool is_handed_out(const char *path)
+{
+    const char *credentials = getenv("CREDENTIALS_DIRECTORY");
+    return is_within(path, "/run/secrets") || (credentials && is_within(path, credentials));
+}
+
+static void warn_of_readers(const char *what, const char *path)
 {
     struct stat status;
-    if (path[0] == '\0' || is_from_container(path) || stat(path, &status) != 0)
-        return;
-    if (status.st_mode & S_IWOTH)
-        log_warn(
-            "%s: every user of this machine can write it, and it holds %s: chmod 600", path, what);
-    else if (status.st_mode & S_IROTH)
+    if (path[0] != '\0' && !is_handed_out(path) && stat(path, &status) == 0 &&
+        (status.st_mode & S_IROTH))
         log_warn(
             "%s: every user of this machine can read it, and it holds %s: chmod 600", path, what);
 }
@@ -60,17 +68,66 @@ static bool is_in_environment(const char *variable)
     return value && value[0] != '\0';
 }
 
-static void warn_of_files(const struct config *config, const char *config_file)
+static void warn_of_all_readers(const struct config *config, const char *config_file)
 {
     bool key_inside = config->aiva.api_key_file[0] == '\0' && !is_in_environment("AIVA_API_KEY");
     bool password_inside = config->mqtt.password[0] != '\0' &&
                            config->mqtt.password_file[0] == '\0' &&
                            !is_in_environment("MQTT_PASSWORD");
-    warn_of_file("the API key", config->aiva.api_key_file);
-    warn_of_file("the broker's password", config->mqtt.password_file);
-    warn_of_file("the client certificate's private key", config->mqtt.key_file);
+    warn_of_readers("the API key", config->aiva.api_key_file);
+    warn_of_readers("the broker's password", config->mqtt.password_file);
+    warn_of_readers("the client certificate's private key", config->mqtt.key_file);
     if (config_file && (key_inside || password_inside))
-        warn_of_file(key_inside ? "the API key" : "the broker's password", config_file);
+        warn_of_readers(key_inside ? "the API key" : "the broker's password", config_file);
+}
+
+/* What is told once, however many files lie behind it. */
+struct writers {
+    const char *file; /* as the configuration names it */
+    struct buf told;  /* places, each with its NUL */
+};
+
+static bool is_told(const struct buf *told, const char *path)
+{
+    for (size_t at = 0; at < told->length; at += strlen(told->data + at) + 1)
+        if (strcmp(told->data + at, path) == 0)
+            return true;
+    return false;
+}
+
+static void warn_of_place(void *ctx, const struct tamper_place *place)
+{
+    struct writers *writers = ctx;
+    if (is_handed_out(place->path) || is_told(&writers->told, place->path))
+        return;
+    buf_append(&writers->told, place->path, strlen(place->path) + 1);
+    if (place->foreign)
+        log_warn("%s (mode %04o) belongs to user %u, who can change what the bridge reads from %s: "
+                 "chown it to root or to the user of the bridge",
+            place->path, (unsigned)place->mode, (unsigned)place->owner, writers->file);
+    else
+        log_warn("%s (mode %04o) can be written by other users, who can change what the bridge "
+                 "reads from %s: chmod go-w %s",
+            place->path, (unsigned)place->mode, writers->file, place->path);
+}
+
+static void warn_of_writers(void *ctx, const char *path)
+{
+    struct writers *writers = ctx;
+    writers->file = path;
+    tamper_each(path, geteuid(), warn_of_place, writers);
+}
+
+/* Not for files with secrets alone: who can change aiva.url chooses who gets the key, and who can
+ * change mqtt.ca_file whom the bridge takes for the broker. */
+static void warn_of_all_writers(const struct config *config, const char *config_file)
+{
+    struct writers writers = {.file = config_file};
+    buf_init(&writers.told, LIMIT_CONFIG);
+    if (config_file)
+        warn_of_writers(&writers, config_file);
+    config_each_file(config, CONFIG_ALL_FILES, warn_of_writers, &writers);
+    buf_clear(&writers.told);
 }
 
 /* ---- Connections */
@@ -103,6 +160,7 @@ static void warn_of_connections(const struct config *config)
 
 void guard_warn(const struct config *config, const char *config_file)
 {
-    warn_of_files(config, config_file);
+    warn_of_all_readers(config, config_file);
+    warn_of_all_writers(config, config_file);
     warn_of_connections(config);
 }

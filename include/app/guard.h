@@ -12,9 +12,11 @@ struct config;
  * to a file are removed where that library is started: http.h, mqtt.h.) */
 void guard_process(void);
 
-/* Warns in the log of what the configuration does not keep secret: files that every user of the
- * machine can read, and connections to other machines without TLS. `config_file` may be NULL. Once
- * the log is set up, and before guard_environment. */
+/* Warns in the log of what the configuration does not keep secret: secrets in files
+ * that every user of the machine can read, files that other users can change or replace, whether
+ * there is a secret in them or not, and connections to other machines without TLS. `config_file`
+ * may be NULL. Once the log is set up, and before guard_environment and log_start: it may wait for
+ * what knows the members of a group. */
 void guard_warn(const struct config *config, const char *config_file);
 
 /* Wipes the secrets that were given in the environment. Once the configuration is loaded. */

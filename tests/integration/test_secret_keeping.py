@@ -32,7 +32,7 @@ def test_a_key_file_that_others_can_read(bridge, tmp_path, mode, warned):
     path = secret_file(tmp_path, KEY.encode(), mode)
     done = bridge.run_config("--check", overrides=key_from(path))
     assert done.returncode == 3
-    assert (f"{path}: every user of this machine can" in done.stderr) == warned
+    assert (f"{path}: {READABLE}" in done.stderr) == warned
 
 
 def test_other_files_that_others_can_read(bridge, tmp_path):
@@ -55,6 +55,98 @@ def test_a_configuration_file_without_secrets_may_be_read(bridge, tmp_path):
     assert stat.S_IMODE(bridge.config.stat().st_mode) == 0o644
     done = bridge.run_config("--check", overrides=key_from(secret_file(tmp_path, KEY.encode())))
     assert READABLE not in done.stderr
+
+
+def written_by_others(place, mode, file):
+    """The warning of a place that other users can write."""
+    return (f"{place} (mode {mode:04o}) can be written by other users, who can change what the bridge reads from "
+            f"{file}: chmod go-w {place}\n")
+
+
+def test_a_configuration_file_that_others_can_write(bridge, tmp_path):
+    """Without a key in it, too: aiva.url decides where the key goes."""
+    settings = key_from(secret_file(tmp_path, KEY.encode()))
+    bridge.write_config()
+    assert str(bridge.config) not in bridge.run_config("--check", overrides=settings).stderr
+    bridge.config.chmod(0o602)
+    assert written_by_others(bridge.config, 0o602, bridge.config) in bridge.run_config(
+        "--check", overrides=settings).stderr
+
+
+@pytest.mark.parametrize("mode, warned", [(0o777, True), (0o703, True), (0o1777, False), (0o755, False)])
+def test_folders_that_others_can_write(bridge, tmp_path, mode, warned):
+    """The configuration's and the key's: their files can be replaced, unless the folder is like /tmp."""
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    bridge.write_config()
+    for place in (folder, bridge.config.parent):
+        place.chmod(mode)
+    path = secret_file(folder, KEY.encode())
+    said = bridge.run_config("--check", overrides=key_from(path)).stderr
+    assert (written_by_others(bridge.config.parent, mode, bridge.config) in said) == warned
+    assert (written_by_others(folder, mode, path) in said) == warned
+    assert said.count("can be written") == 2 * warned
+
+
+def test_each_file_that_others_can_write(bridge, tmp_path):
+    """Password, authorities, certificate and its key; a folder above several of them is told once."""
+    authority = Authority(tmp_path)
+    folder = tmp_path / "open"
+    folder.mkdir()
+    cert, key = (pathlib.Path(path).rename(folder / name)
+                 for path, name in zip(authority.issue("client"), ("cert", "key"), strict=True))
+    authorities = pathlib.Path(authority.file).rename(folder / "authorities")
+    password = secret_file(tmp_path, b"hunter22").rename(folder / "password")
+    files = [cert, key, authorities, password]
+    for path in (folder, *files):
+        path.chmod(0o722)
+    done = bridge.run_config("--check", overrides={
+        "mqtt.url": "mqtts://127.0.0.1:1", "mqtt.username": "u", "mqtt.password_file": str(password),
+        "mqtt.ca_file": str(authorities), "mqtt.cert_file": str(cert), "mqtt.key_file": str(key)})
+    for path in files:
+        assert written_by_others(path, 0o722, path) in done.stderr
+    assert done.stderr.count(f"{folder} (mode 0722)") == 1
+
+
+def test_links_to_what_others_can_write(bridge, tmp_path):
+    """As it is where certificates and secrets are renewed by turning a link."""
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(0o777)
+    (tmp_path / "link").symlink_to(secret_file(folder, KEY.encode()))
+    done = bridge.run_config("--check", overrides=key_from(tmp_path / "link"))
+    assert written_by_others(folder, 0o777, tmp_path / "link") in done.stderr
+
+
+def test_what_is_handed_out_may_be_open(bridge, tmp_path):
+    """systemd keeps others from credentials."""
+    folder = tmp_path / "credentials"
+    folder.mkdir()
+    path = secret_file(folder, KEY.encode(), 0o666)
+    folder.chmod(0o777)
+    for env, warned in (({}, True), ({"CREDENTIALS_DIRECTORY": str(folder)}, False),
+                        ({"CREDENTIALS_DIRECTORY": str(folder)[:-1]}, True), ({"CREDENTIALS_DIRECTORY": ""}, True)):
+        said = bridge.run_config("--check", overrides=key_from(path), env=env).stderr
+        assert (written_by_others(path, 0o666, path) in said) == warned
+        assert (f"{path}: {READABLE}" in said) == warned
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_files_of_other_users(bridge, tmp_path):
+    """Who owns a file can write it, whatever its mode is."""
+    path = secret_file(tmp_path, KEY.encode(), 0o400)
+    os.chown(path, 1, 0)
+    done = bridge.run_config("--check", overrides=key_from(path))
+    assert (f"{path} (mode 0400) belongs to user 1, who can change what the bridge reads from {path}: "
+            "chown it to root or to the user of the bridge") in done.stderr
+
+
+def test_a_running_bridge_says_what_others_can_write(world):
+    """Not only --check does, and it goes on."""
+    world.bridge.write_config()
+    world.bridge.config.chmod(0o606)
+    world.start([job("one")])
+    assert written_by_others(world.bridge.config, 0o606, world.bridge.config) in world.bridge.output()
 
 
 @pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
