@@ -4,7 +4,7 @@
 
 # To build and run the bridge.
 PACKAGES_BUILD=(build-essential cmake ninja-build pkg-config ca-certificates file
-    libcurl4-openssl-dev libcjson-dev libpaho-mqtt-dev libssl-dev libmicrohttpd-dev uthash-dev)
+    libcurl4-openssl-dev libcjson-dev libpaho-mqtt-dev libwslay-dev libssl-dev libmicrohttpd-dev uthash-dev)
 # For the demonstration besides: the AIVA simulator, a broker, the live view.
 PACKAGES_DEMO=(mosquitto mosquitto-clients python3)
 # For the tests besides.

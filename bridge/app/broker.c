@@ -33,9 +33,6 @@
 /* How long after the last remembered message the end is taken for granted where the broker does
  * not let the bridge read its own bridge/state. */
 #define MEMORY_SILENCE_MS 5000
-/* Where the MQTT library naps after a second without anything to read (mqtt_naps), something that
- * the broker has to answer, and that nobody else notices, keeps it awake. */
-#define STIR_MS 900
 /* And after its echo: some brokers send what they remember a moment later than what is new. */
 #define MEMORY_QUIET_MS 100
 /* In all, whatever comes: a million jobs take half of that from a broker nearby. */
@@ -100,7 +97,6 @@ struct broker {
     struct backoff backoff;
     struct timer retry;
     struct timer memory_end;
-    struct timer stir;
     int64_t up_ms;         /* when the link came up; 0 while it is down */
     bool tried;            /* the first attempt has ended */
     bool was_up;           /* there has been a connection */
@@ -118,7 +114,6 @@ struct broker {
 
 static void connect_now(void *ctx);
 static void end_memory(void *ctx);
-static void fire_stir(void *ctx);
 static void on_up(void *ctx, const struct mqtt_limits *limits);
 static void on_down(void *ctx, bool refused, const char *reason);
 static void on_ack(void *ctx, uint64_t sequence, int reason_code, int64_t at_ms);
@@ -139,7 +134,6 @@ struct broker *broker_new(struct loop *loop, const struct config *config,
     backoff_init(&broker->backoff, BACKOFF_BASE_MS, BACKOFF_CAP_MS);
     timer_init(&broker->retry, loop, connect_now, broker);
     timer_init(&broker->memory_end, loop, end_memory, broker);
-    timer_init(&broker->stir, loop, fire_stir, broker);
     buf_init(&broker->will_topic, UINT16_MAX);
     buf_printf(&broker->will_topic, "%s/bridge/state", config->mqtt.topic);
     return broker;
@@ -150,12 +144,8 @@ void broker_free(struct broker *broker)
     if (!broker)
         return;
     timer_stop(&broker->retry);
-    timer_stop(&broker->stir);
     timer_stop(&broker->memory_end);
-    timer_stop(&broker->stir);
-    /* The broker did not take `offline` in time: its last will has to say it. */
-    if (mqtt_state(broker->mqtt) == MQTT_CONNECTED)
-        mqtt_abandon(broker->mqtt);
+    /* Where the broker did not take `offline` in time, its last will says it. */
     mqtt_free(broker->mqtt);
     buf_clear(&broker->will_topic);
     free(broker);
@@ -299,11 +289,6 @@ const char *broker_reason(const struct broker *broker)
     return broker->last_reason;
 }
 
-uint64_t broker_dropped(const struct broker *broker)
-{
-    return mqtt_dropped(broker->mqtt);
-}
-
 void broker_handle(struct broker *broker, const struct inbox_event *event)
 {
     mqtt_handle(broker->mqtt, event);
@@ -363,25 +348,6 @@ static bool is_wanted(const struct broker *broker, enum subscription which)
     return filters[which].base == BASE_ROOT || broker->config->homeassistant.enabled;
 }
 
-/* Unsubscribes from what is not subscribed any more (MQTT 5, 3.11.3: `No subscription existed`). */
-static void fire_stir(void *ctx)
-{
-    struct broker *broker = ctx;
-    struct error error;
-    if (!broker_is_connected(broker))
-        return;
-    timer_set(&broker->stir, loop_now(broker->loop) + STIR_MS);
-    /* Acknowledgements that are to come do as well. */
-    if (!publisher_is_drained(broker->publisher))
-        return;
-    struct buf filter;
-    buf_init(&filter, UINT16_MAX);
-    buf_printf(&filter, "%s/bridge/result", broker->config->mqtt.topic);
-    if (!mqtt_unsubscribe(broker->mqtt, filter.data, &error))
-        log_debug("the connection cannot be kept awake: %s", error.text);
-    buf_clear(&filter);
-}
-
 static void say_connected(const struct broker *broker, const struct mqtt_limits *limits)
 {
     char before[64] = "";
@@ -415,8 +381,6 @@ static void on_up(void *ctx, const struct mqtt_limits *limits)
     broker->echoed = false;
     if (broker->reading)
         timer_set(&broker->memory_end, loop_now(broker->loop) + MEMORY_SILENCE_MS);
-    if (mqtt_naps())
-        timer_set(&broker->stir, loop_now(broker->loop) + STIR_MS);
     publisher_link_up(broker->publisher, broker->mqtt, limits);
     if (broker->was_up)
         broker->handler.on_reconnected(broker->handler.ctx);

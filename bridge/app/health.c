@@ -75,7 +75,6 @@ static void write_metrics(const struct health *health, struct buf *out)
         .in_flight_messages = publisher_in_flight(parts->publisher),
         .queue_limit = (size_t)parts->config->mqtt.queue_limit,
         .commands_under_way = commands_under_way(parts->commands),
-        .incoming_dropped = broker_dropped(parts->broker),
         .log_lines_lost = logwriter_lost(),
     };
     process_measure(&metrics.process);

@@ -600,10 +600,9 @@ static void fill_window(struct publisher *publisher)
 {
     if (mqtt_window_free(publisher->mqtt) > 0) {
         ask_for_more(publisher);
-        mqtt_cork(publisher->mqtt);
         while (mqtt_window_free(publisher->mqtt) > 0 && send_next(publisher))
             continue;
-        mqtt_uncork(publisher->mqtt);
+        mqtt_flush(publisher->mqtt);
         check_pressure(publisher);
     }
 }
@@ -612,14 +611,14 @@ void publisher_catch_up(struct publisher *publisher)
 {
     if (!is_connected(publisher))
         return;
-    mqtt_look(publisher->mqtt);
+    mqtt_poll(publisher->mqtt);
     fill_window(publisher);
 }
 
 void publisher_collect(struct publisher *publisher)
 {
     if (publisher->patient && is_connected(publisher))
-        mqtt_look(publisher->mqtt);
+        mqtt_poll(publisher->mqtt);
 }
 
 static bool is_held_up(const struct publisher *publisher)
@@ -635,14 +634,14 @@ static void follow_up(struct publisher *publisher)
         if (!is_held_up(publisher))
             return;
         before = publisher->gathered;
-        mqtt_look(publisher->mqtt);
+        mqtt_poll(publisher->mqtt);
         fill_window(publisher);
     } while (publisher->gathered > before && --rounds > 0);
 }
 
 static bool gathers(const struct publisher *publisher)
 {
-    return is_held_up(publisher) && publisher->gathered > 1 && mqtt_can_look(publisher->mqtt);
+    return is_held_up(publisher) && publisher->gathered > 1;
 }
 
 /* While all that there is has been sent, nothing follows from most acknowledgements. */

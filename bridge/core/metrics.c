@@ -267,9 +267,6 @@ static void write_commands(struct buf *out, const struct metrics *metrics)
     one(out, PREFIX "commands_dropped_total", "counter",
         "Commands that were dropped without an answer because too many answers waited.",
         metrics->counters->commands_dropped);
-    one(out, PREFIX "incoming_dropped_total", "counter",
-        "MQTT messages to the bridge that were dropped because too many came at once.",
-        metrics->incoming_dropped);
 }
 
 static void write_jobs(struct buf *out, const struct jobs *jobs)

@@ -1,19 +1,12 @@
-/* PUBLISH and PUBACK as bytes, and among others. */
+/* MQTT packets as bytes. */
 #include "packet.h"
 
 #include <assert.h>
 #include <string.h>
 
 #include "cursor.h"
-#include "inspector.h"
-#include "limit.h"
 
 enum {
-    TYPE_PUBLISH = 3,
-    TYPE_PUBACK = 4,
-    TYPE_SUBSCRIBE = 8,
-    TYPE_UNSUBSCRIBE = 10,
-    TYPE_DISCONNECT = 14,
     /* The first byte of a PUBLISH (section 3.3.1). */
     FLAG_RETAIN = 1,
     QOS_SHIFT = 1,
@@ -25,7 +18,19 @@ enum {
     PROPERTY_RESPONSE_TOPIC = 8,
     PROPERTY_CORRELATION_DATA = 9,
     PROPERTY_SUBSCRIPTION = 11,
-    PROPERTY_USER = 38,
+    PROPERTY_SESSION_EXPIRY = 0x11,
+    PROPERTY_SERVER_KEEP_ALIVE = 0x13,
+    PROPERTY_SERVER_REFERENCE = 0x1C,
+    PROPERTY_REASON_STRING = 0x1F,
+    PROPERTY_RECEIVE_MAXIMUM = 0x21,
+    PROPERTY_TOPIC_ALIAS_MAXIMUM = 0x22,
+    PROPERTY_MAXIMUM_QOS = 0x24,
+    PROPERTY_RETAIN_AVAILABLE = 0x25,
+    PROPERTY_USER = 0x26,
+    PROPERTY_MAXIMUM_PACKET_SIZE = 0x27,
+    PROPERTY_WILDCARD_AVAILABLE = 0x28,
+    PROPERTY_SUBSCRIPTION_IDENTIFIER_AVAILABLE = 0x29,
+    PROPERTY_SHARED_AVAILABLE = 0x2A,
     LENGTH_BYTES = 4, /* most of a Variable Byte Integer (section 1.5.5) */
     IDENTIFIER_BYTES = 2,
 };
@@ -98,7 +103,7 @@ static unsigned char *put_properties(unsigned char *at, const struct packet_publ
 bool packet_append_publish(struct buf *out, const struct packet_publish *publish)
 {
     assert(publish->topic_length <= UINT16_MAX && publish->correlation_length <= UINT16_MAX);
-    assert(publish->qos == 0 || publish->qos == 1);
+    assert(publish->qos >= 0 && publish->qos <= 2);
     size_t remaining = 2 + publish->topic_length + (publish->qos > 0 ? IDENTIFIER_BYTES : 0);
     if (publish->version5)
         remaining += variable_size(properties_size(publish)) + properties_size(publish);
@@ -109,7 +114,7 @@ bool packet_append_publish(struct buf *out, const struct packet_publish *publish
     unsigned char *begin = (unsigned char *)buf_extend(out, size);
     if (!begin)
         return false;
-    unsigned char *at = put_byte(begin, TYPE_PUBLISH << 4 | (unsigned)publish->qos << QOS_SHIFT |
+    unsigned char *at = put_byte(begin, PACKET_PUBLISH << 4 | (unsigned)publish->qos << QOS_SHIFT |
                                             (publish->retain ? FLAG_RETAIN : 0));
     at = put_variable(at, remaining);
     at = put_binary(at, publish->topic, publish->topic_length);
@@ -122,117 +127,62 @@ bool packet_append_publish(struct buf *out, const struct packet_publish *publish
     return true;
 }
 
-bool packet_append_puback(struct buf *out, uint16_t identifier)
+bool packet_append_answer(struct buf *out, enum packet_type type, uint16_t identifier)
 {
     unsigned char packet[4];
-    put_two(put_byte(put_byte(packet, TYPE_PUBACK << 4), IDENTIFIER_BYTES), identifier);
+    unsigned reserved = type == PACKET_PUBREL ? 2 : 0;
+    put_two(
+        put_byte(put_byte(packet, (unsigned)type << 4 | reserved), IDENTIFIER_BYTES), identifier);
     return buf_append(out, packet, sizeof packet);
 }
 
 /* ---- Reading */
 
-/* The size of the fixed header, with the packet's Remaining Length. 0 where more is needed;
- * SIZE_MAX where no packet begins like that. */
-static size_t read_header(const unsigned char *bytes, size_t size, size_t *remaining)
+size_t packet_size(const void *bytes, size_t length)
 {
-    *remaining = 0;
-    for (size_t i = 0; i < LENGTH_BYTES; i++) {
-        if (1 + i >= size)
-            return 0;
-        unsigned byte = bytes[1 + i];
-        *remaining |= (size_t)(byte & 127) << (7 * i);
-        if (byte < 128)
-            return 2 + i;
-    }
-    return SIZE_MAX;
+    struct cursor cursor = {.at = bytes, .left = length};
+    const unsigned char *first;
+    uint32_t remaining;
+    if (!cursor_take(&cursor, 1, &first) || !cursor_take_variable(&cursor, &remaining))
+        return SIZE_MAX;
+    return length - cursor.left + remaining;
 }
 
-static size_t least(size_t a, size_t b)
+enum packet_type packet_type(const void *packet)
 {
-    return a < b ? a : b;
+    return (enum packet_type)(*(const unsigned char *)packet >> 4);
 }
 
-/* Hands out what is there of the packet under way. */
-static struct packet_part go_on(struct packet_reader *reader, size_t size)
+/* What is behind the fixed header. Whatever else a cursor's functions return, these packets have
+ * been looked at: what they have is as long as it says. */
+static struct cursor body_of(const unsigned char *packet)
 {
-    size_t taken = least(size, reader->left);
-    reader->left -= taken;
-    return (struct packet_part){
-        .kind = reader->left_ours ? PACKET_SKIPPED : PACKET_LIBRARY, .size = taken};
+    struct cursor cursor = {.at = packet + 1, .left = LENGTH_BYTES};
+    uint32_t remaining = 0;
+    (void)!cursor_take_variable(&cursor, &remaining);
+    return (struct cursor){.at = cursor.at, .left = remaining};
 }
 
-static struct packet_part begin_puback(
-    struct packet_reader *reader, const unsigned char *bytes, size_t size, size_t header)
+static struct cursor take_properties(struct cursor *body)
 {
-    size_t whole = reader->left, body = whole - header;
-    const unsigned char *at = bytes + header;
-    /* Whose it is, and the reason where there is one. */
-    if (size - header < least(body, IDENTIFIER_BYTES + 1)) {
-        reader->left = 0;
-        return (struct packet_part){.kind = PACKET_MORE};
-    }
-    unsigned identifier = body < IDENTIFIER_BYTES ? 0 : (unsigned)at[0] << 8 | at[1];
-    if (identifier < PACKET_FIRST_IDENTIFIER)
-        return go_on(reader, size);
-    reader->left_ours = true;
-    struct packet_part part = go_on(reader, size);
-    part.kind = PACKET_PUBACK;
-    part.identifier = (uint16_t)identifier;
-    part.reason_code = body > IDENTIFIER_BYTES ? at[IDENTIFIER_BYTES] : 0;
-    return part;
-}
-
-static int qos_of(unsigned char first)
-{
-    return first >> QOS_SHIFT & 3;
-}
-
-static bool is_message(unsigned char first)
-{
-    return first >> 4 == TYPE_PUBLISH && qos_of(first) < 2;
-}
-
-struct packet_part packet_read(struct packet_reader *reader, const void *bytes, size_t size)
-{
-    const unsigned char *first = bytes;
-    size_t remaining, header;
-    if (size == 0)
-        return (struct packet_part){.kind = PACKET_MORE};
-    if (reader->unreadable)
-        return (struct packet_part){.kind = PACKET_LIBRARY, .size = size};
-    if (reader->left > 0)
-        return go_on(reader, size);
-    header = read_header(first, size, &remaining);
-    if (header == 0)
-        return (struct packet_part){.kind = PACKET_MORE};
-    if (header == SIZE_MAX) {
-        reader->unreadable = true;
-        return (struct packet_part){.kind = PACKET_LIBRARY, .size = size};
-    }
-    if (is_message(first[0]) && header + remaining <= LIMIT_MQTT_PACKET) {
-        if (size < header + remaining)
-            return (struct packet_part){.kind = PACKET_MORE};
-        return (struct packet_part){.kind = PACKET_PUBLISH, .size = header + remaining};
-    }
-    reader->left = header + remaining;
-    reader->left_ours = false;
-    if (first[0] >> 4 == TYPE_PUBACK)
-        return begin_puback(reader, first, size, header);
-    return go_on(reader, size);
+    struct cursor properties = {0};
+    uint32_t size;
+    if (cursor_take_variable(body, &size) && cursor_take(body, size, &properties.at))
+        properties.left = size;
+    return properties;
 }
 
 /* ---- Messages */
 
 /* Sections 3.3.2.3.2 to 3.3.2.3.9; what the bridge does not ask for is only passed over. */
-static bool take_property(struct cursor *cursor, struct packet_message *message)
+static bool take_message_property(struct cursor *cursor, struct packet_message *message)
 {
-    const unsigned char *identifier;
     const char *text, *value;
     size_t length, value_length;
-    uint32_t number;
-    if (!cursor_take(cursor, 1, &identifier))
+    uint32_t identifier, number;
+    if (!cursor_take_number(cursor, 1, &identifier))
         return false;
-    switch (*identifier) {
+    switch (identifier) {
     case PROPERTY_PAYLOAD_FORMAT:
         return cursor_take_number(cursor, 1, &number);
     case PROPERTY_EXPIRY:
@@ -254,19 +204,6 @@ static bool take_property(struct cursor *cursor, struct packet_message *message)
     }
 }
 
-static bool take_properties(struct cursor *cursor, struct packet_message *message)
-{
-    struct cursor properties = {0};
-    uint32_t size;
-    if (!cursor_take_variable(cursor, &size) || !cursor_take(cursor, size, &properties.at))
-        return false;
-    properties.left = size;
-    while (properties.left > 0)
-        if (!take_property(&properties, message))
-            return false;
-    return true;
-}
-
 bool packet_is_text(const char *bytes, size_t length)
 {
     return cursor_is_text(bytes, length);
@@ -279,49 +216,123 @@ bool packet_is_topic_name(const char *topic, size_t length)
            memchr(topic, '#', length) == NULL;
 }
 
-bool packet_read_message(
-    const void *bytes, size_t size, bool version5, struct packet_message *message)
+void packet_read_message(const void *packet, bool version5, struct packet_message *message)
 {
-    const unsigned char *first = bytes;
-    size_t remaining, header = read_header(first, size, &remaining);
-    struct cursor cursor = {.at = first + header, .left = remaining};
+    const unsigned char *first = packet;
+    struct cursor body = body_of(first), properties;
     uint32_t identifier = 0;
-    assert(header > 0 && header != SIZE_MAX && size == header + remaining);
     *message = (struct packet_message){
-        .qos = qos_of(first[0]),
+        .qos = first[0] >> QOS_SHIFT & 3,
         .retain = (first[0] & FLAG_RETAIN) != 0,
         .duplicate = (first[0] & FLAG_DUP) != 0,
         .expiry_s = UINT32_MAX,
     };
-    if (!inspector_allows(first[0], cursor.at, cursor.left, version5) ||
-        !cursor_take_binary(&cursor, &message->topic, &message->topic_length))
-        return false;
-    if (message->qos > 0 && !cursor_take_number(&cursor, 2, &identifier))
-        return false;
-    if (version5 && !take_properties(&cursor, message))
-        return false;
+    (void)!cursor_take_binary(&body, &message->topic, &message->topic_length);
+    if (message->qos > 0)
+        (void)!cursor_take_number(&body, IDENTIFIER_BYTES, &identifier);
     message->identifier = (uint16_t)identifier;
-    message->payload = (const char *)cursor.at;
-    message->payload_length = cursor.left;
-    return true;
+    if (version5)
+        for (properties = take_properties(&body); properties.left > 0;)
+            if (!take_message_property(&properties, message))
+                break;
+    message->payload = (const char *)body.at;
+    message->payload_length = body.left;
 }
 
-/* ---- What the library sends */
+/* ---- Answers */
 
-size_t packet_complete(const void *bytes, size_t size, struct packet_counts *counts)
+struct packet_answer packet_read_answer(const void *packet, bool version5)
 {
-    const unsigned char *first = bytes;
-    size_t done = 0, remaining;
-    while (done < size) {
-        size_t header = read_header(first + done, size - done, &remaining);
-        if (header == SIZE_MAX)
-            return size;
-        if (header == 0 || size - done < header + remaining)
-            break;
-        unsigned type = first[done] >> 4;
-        counts->subscriptions += type == TYPE_SUBSCRIBE || type == TYPE_UNSUBSCRIBE;
-        counts->disconnects += type == TYPE_DISCONNECT;
-        done += header + remaining;
+    struct cursor body = body_of(packet);
+    uint32_t identifier = 0, reason = 0;
+    (void)!cursor_take_number(&body, IDENTIFIER_BYTES, &identifier);
+    if (version5 && !cursor_take_number(&body, 1, &reason))
+        reason = 0;
+    return (struct packet_answer){
+        .identifier = (uint16_t)identifier, .reason_code = (uint8_t)reason};
+}
+
+/* ---- The connection */
+
+/* Sections 3.2.2.3 and 3.14.2.2. False where the rest cannot be read. */
+static bool take_connection_property(struct cursor *cursor, struct packet_connack *connack)
+{
+    const char *text;
+    size_t length;
+    uint32_t identifier, number = 0;
+    if (!cursor_take_number(cursor, 1, &identifier))
+        return false;
+    switch (identifier) {
+    case PROPERTY_REASON_STRING:
+        return cursor_take_binary(cursor, &connack->reason.text, &connack->reason.text_length);
+    case PROPERTY_SERVER_REFERENCE:
+        return cursor_take_binary(cursor, &connack->reason.server, &connack->reason.server_length);
+    case PROPERTY_RECEIVE_MAXIMUM:
+        return cursor_take_number(cursor, 2, &connack->receive_maximum);
+    case PROPERTY_MAXIMUM_PACKET_SIZE:
+        return cursor_take_number(cursor, 4, &connack->maximum_packet_size);
+    case PROPERTY_SERVER_KEEP_ALIVE:
+        if (!cursor_take_number(cursor, 2, &number))
+            return false;
+        connack->keep_alive_s = (int)number;
+        return true;
+    case PROPERTY_MAXIMUM_QOS:
+        if (!cursor_take_number(cursor, 1, &number))
+            return false;
+        connack->maximum_qos = (int)number;
+        return true;
+    case PROPERTY_RETAIN_AVAILABLE:
+        if (!cursor_take_number(cursor, 1, &number))
+            return false;
+        connack->retain_available = number != 0;
+        return true;
+    case PROPERTY_SESSION_EXPIRY:
+        return cursor_take_number(cursor, 4, &number);
+    case PROPERTY_TOPIC_ALIAS_MAXIMUM:
+        return cursor_take_number(cursor, 2, &number);
+    case PROPERTY_WILDCARD_AVAILABLE:
+    case PROPERTY_SUBSCRIPTION_IDENTIFIER_AVAILABLE:
+    case PROPERTY_SHARED_AVAILABLE:
+        return cursor_take_number(cursor, 1, &number);
+    case PROPERTY_USER:
+        return cursor_take_binary(cursor, &text, &length) &&
+               cursor_take_binary(cursor, &text, &length);
+    default: /* Assigned Client Identifier, Response Information, Authentication Method and Data */
+        return cursor_take_binary(cursor, &text, &length);
     }
-    return done;
+}
+
+static void take_connection_properties(struct cursor *body, struct packet_connack *connack)
+{
+    struct cursor properties = take_properties(body);
+    while (properties.left > 0 && take_connection_property(&properties, connack))
+        continue;
+}
+
+void packet_read_connack(const void *packet, bool version5, struct packet_connack *connack)
+{
+    struct cursor body = body_of(packet);
+    uint32_t flags, code = 0;
+    *connack = (struct packet_connack){
+        .receive_maximum = UINT16_MAX,
+        .maximum_packet_size = UINT32_MAX,
+        .maximum_qos = 2,
+        .retain_available = true,
+        .keep_alive_s = -1,
+    };
+    if (cursor_take_number(&body, 1, &flags) && cursor_take_number(&body, 1, &code))
+        connack->reason.code = (int)code;
+    if (version5)
+        take_connection_properties(&body, connack);
+}
+
+void packet_read_disconnect(const void *packet, struct packet_reason *reason)
+{
+    struct packet_connack connack = {0};
+    struct cursor body = body_of(packet);
+    uint32_t code = 0;
+    if (cursor_take_number(&body, 1, &code))
+        take_connection_properties(&body, &connack);
+    *reason = connack.reason;
+    reason->code = (int)code;
 }

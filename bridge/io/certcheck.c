@@ -20,6 +20,7 @@ static const char *openssl_reason(void)
 }
 
 /* The bridge has no passwords for keys; without this OpenSSL would ask on the terminal. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type is OpenSSL's */
 static int refuse_password(char *out, int size, int writing, void *ctx)
 {
     bool *asked = ctx;

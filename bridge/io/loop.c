@@ -21,13 +21,12 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "limit.h"
 #include "mem.h"
 #include "timers.h"
 
 enum {
     LOOP_BATCH = 256,                /* of each source in one pass, so that none starves the rest */
-    LOOP_DESCRIPTORS = 8 + 1,        /* the first is the signalfd */
+    LOOP_DESCRIPTORS = 20 + 1,       /* the first is the signalfd */
     LOOP_IDLE_CONNECTIONS = 8,       /* kept for reuse: a few requests at a time to one host */
     LOOP_LONGEST_SLEEP_MS = 3600000, /* far away, and still an int */
     LOOP_READY = 16,                 /* descriptors that one epoll_wait reports */
@@ -210,7 +209,7 @@ struct loop *loop_new(struct error *error)
     loop->transfers_due_ms = INT64_MAX;
     for (size_t i = 0; i < LOOP_DESCRIPTORS; i++)
         loop->descriptors[i].fd = -1;
-    loop->inbox = inbox_new(LIMIT_INBOX_BYTES, wake, loop);
+    loop->inbox = inbox_new(wake, loop);
     loop->now_ms = clock_monotonic_ms();
     loop_block_signals();
     if (!open_epoll(loop, error) || !open_signalfd(loop, error) || !open_multi(loop, error)) {

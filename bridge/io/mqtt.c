@@ -1,11 +1,16 @@
 /*
- * The MQTT connection as the rest of the bridge sees it. The library behind it takes a global lock
- * for each call and holds it while it resolves names; so it is called only in states that are known
- * from its events, never while an attempt is under way, and each connection has a handle of its
- * own: nothing but the bridge's own outbox survives a loss, and reconnecting is faster that way.
+ * The connection to the broker: joins the byte stream (link.h) and paho's session (session.h).
  *
- * An event belongs to the connection whose generation it carries. All that arrives after the
- * connection was given up is freed here and goes nowhere.
+ *     publisher ──> PUBLISH ──>┐                              ┌──> PUBLISH, PUBACK, ... ──> handler
+ *                              ├──> link <──> broker <──> link┤
+ *     session ──> CONNECT, ... ┘                              └──> CONNACK, SUBACK, ... ──> session
+ *
+ * Publications of both directions and their acknowledgements, of every QoS, are written and read
+ * here; everything else is the session's. What the broker sends is looked at before anybody uses it
+ * (inspector.h): what is malformed or out of place ends the connection.
+ *
+ * One connection is one attempt: nothing but the outbox survives a loss. Its end is told in a later
+ * pass of the loop, so that nobody loses it under his hands.
  */
 #include "mqtt.h"
 
@@ -14,238 +19,675 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "inbox.h"
+#include "inspector.h"
+#include "limit.h"
+#include "link.h"
 #include "loop.h"
 #include "mem.h"
-#include "mqttconnect.h"
-#include "mqttlink.h"
-#include "mqttmessage.h"
-#include "mqttprobe.h"
-#include "mqttrelay.h"
+#include "mqttreason.h"
+#include "packet.h"
 #include "scheduling.h"
-#include "wire.h"
+#include "session.h"
 
 #define LOG_TAG "mqtt"
 #include "log.h"
 
 enum {
-    CONNECT_GRACE_S = 5, /* beyond paho's own time limit, which it looks at every 3 s only */
-    CLOSE_MS = 2000,     /* for the broker to let go */
-    GIVEN_UP_MS = 1000,  /* for the loss to follow when paho gives a publication up */
-    REST_MS = 3000,      /* of the library's threads, which look around once a second otherwise */
-    STUCK_MS = 120000,   /* for an attempt to come back before a new one is made beside it */
+    READS = 8,          /* in a row, so that everything else has its turn */
+    BUSY_MS = 50,       /* between two looks whether an abandoned handshake is over */
+    HANDSHAKE_S = 5,    /* for the session, beyond the time for the connection */
+    CLOSE_MS = 2000,    /* for the broker to take the last packets */
+    KEPT = 64 * 1024,   /* a buffer that was larger is given back once it is empty */
+    SUBSCRIPTIONS = 64, /* without an answer */
+    /* Acknowledgements that nobody waits for may lie: the loop wakes up for so many bytes, which
+     * every command has (a PUBLISH to `aiva/bridge/command/refresh` has 31), or after so long. In a
+     * record of TLS 1.3 each has 22 more, so that there two of them wake it. */
+    LAZY_BYTES = 16,
+    LAZY_BYTES_TLS = 48,
+    LAZY_MS = 20,
     /* mosquitto's default for max_inflight_messages, which MQTT 3.1.1 cannot announce. Version
      * 2.0.11 acknowledges what is beyond it at QoS 2, and loses it. */
     QOS2_WINDOW = 20,
     PACKET_OVERHEAD = 64, /* most bytes of a PUBLISH besides topic, payload, correlation data */
+    BITS = 8,
+};
+
+/* A publication under way; its place is its Packet Identifier. */
+enum awaits {
+    AWAITS_NOTHING, /* free */
+    AWAITS_SENDING, /* QoS 0: done once the connection has taken it */
+    AWAITS_PUBACK,  /* QoS 1 */
+    AWAITS_PUBREC,  /* QoS 2 */
+    AWAITS_PUBCOMP,
+};
+
+struct inflight {
+    enum awaits awaits;
+    uint64_t sequence;
+    unsigned next; /* free: the next free one */
 };
 
 struct mqtt {
     struct loop *loop;
     struct mqtt_handler handler;
     enum mqtt_state state;
-    struct mqttlink *link; /* NULL when idle */
-    /* An attempt that did not end in time. It is left alone until its event comes. */
-    struct mqttlink *stuck;
-    int64_t stuck_ms;
-    struct timer timer; /* of the state: the attempt, the close, a publication that was given up */
-    char *will_topic, *will_payload; /* of the attempt or connection; NULL where there is none */
-    const char *closing;             /* why it is being closed, for on_down */
-    int timeout_s;                   /* of the attempt */
-    /* With TLS: looks for the cause of an attempt that failed; prepared with it, NULL elsewhere. */
-    struct mqttprobe *probe;
-    char failure[512]; /* of that attempt: what paho said */
-    bool failure_refused;
+    struct mqtt_options options; /* of the connection; its texts are owned */
+    struct mqtt_demands demands;
     struct mqtt_limits limits;
-    struct mqttconnect_demands demands;
-    int keep_alive_s;   /* of the attempt or connection */
-    unsigned in_flight; /* publications without an answer */
-    bool corked;
-    bool acks_at_once;
-    bool alone; /* publications of this connection go past the library, and its threads rest */
-    unsigned refused_said;
-    uint64_t dropped; /* incoming messages, on all connections */
-    struct log_limit refused_limit;
+    struct link *link;
+    struct session *session;
+    struct inspector inspector;
+    struct buf in; /* the beginning of a packet, or packets that wait for their turn */
+    size_t skip;   /* bytes of a message that is larger than any that is taken */
+    struct inflight *inflight;
+    unsigned inflight_size, inflight_count;
+    unsigned first_free;
+    unsigned awaited;  /* of inflight_count, those that the broker has to acknowledge */
+    unsigned *sending; /* the places of the others, in their order: those with QoS 0 */
+    unsigned sending_count;
+    uint16_t subscriptions[SUBSCRIPTIONS]; /* identifiers without an answer; 0: free */
+    unsigned subscribing; /* SUBSCRIBEs that paho is still to write: nothing overtakes them */
+    struct buf behind;    /* what would */
+    unsigned char
+        *received;      /* a bit for each identifier of the broker's with QoS 2; NULL: none yet */
+    bool disconnecting; /* DISCONNECT is written: nothing follows */
+    bool lazy, in_vain;
+    struct timer timer;  /* of the state */
+    struct timer lazily; /* acknowledgements have lain long enough; more is to be read */
+    struct timer down;   /* on_down is to be called */
+    bool refused;
+    char reason[512];
     struct log_limit improper_limit;
 };
 
-/* Never used twice in a process, so that an event can be told from those of any other connection.
+/* ---- The end of a connection */
+
+static char *copy_text(const char *text)
+{
+    return text && text[0] != '\0' ? xstrdup(text) : NULL;
+}
+
+static void copy_options(struct mqtt_options *copy, const struct mqtt_options *options)
+{
+    *copy = *options;
+    copy->url = copy_text(options->url);
+    copy->client_id = copy_text(options->client_id);
+    copy->username = copy_text(options->username);
+    copy->password = copy_text(options->password);
+    copy->ca = copy->cert = copy->key = NULL; /* the link has them */
+    copy->will_topic = copy_text(options->will_topic);
+    copy->will_payload = copy_text(options->will_payload);
+}
+
+static void free_options(struct mqtt_options *options)
+{
+    if (options->password)
+        explicit_bzero((char *)options->password, strlen(options->password));
+    free((char *)options->url);
+    free((char *)options->client_id);
+    free((char *)options->username);
+    free((char *)options->password);
+    free((char *)options->will_topic);
+    free((char *)options->will_payload);
+    *options = (struct mqtt_options){0};
+}
+
+/* Leaves it without a word to the broker, which then publishes the last will. */
+static void drop_connection(struct mqtt *mqtt)
+{
+    timer_stop(&mqtt->timer);
+    timer_stop(&mqtt->lazily);
+    link_free(mqtt->link);
+    mqtt->link = NULL;
+    session_free(mqtt->session);
+    mqtt->session = NULL;
+    inspector_clear(&mqtt->inspector);
+    buf_clear(&mqtt->in);
+    buf_clear(&mqtt->behind);
+    free(mqtt->inflight);
+    mqtt->inflight = NULL;
+    free(mqtt->sending);
+    mqtt->sending = NULL;
+    mqtt->sending_count = 0;
+    mqtt->inflight_size = mqtt->inflight_count = mqtt->awaited = 0;
+    free(mqtt->received);
+    mqtt->received = NULL;
+    free_options(&mqtt->options);
+}
+
+/* The first reason counts. */
+static void end(struct mqtt *mqtt, bool refused, const char *reason)
+{
+    if (timer_is_set(&mqtt->down) || mqtt->state == MQTT_IDLE)
+        return;
+    mqtt->refused = refused;
+    snprintf(mqtt->reason, sizeof mqtt->reason, "%s", reason);
+    mqtt->state = MQTT_CLOSING;
+    timer_set(&mqtt->down, loop_now(mqtt->loop));
+}
+
+static bool has_ended(const struct mqtt *mqtt)
+{
+    return timer_is_set(&mqtt->down) || !mqtt->link;
+}
+
+static void fire_down(void *ctx)
+{
+    struct mqtt *mqtt = ctx;
+    drop_connection(mqtt);
+    mqtt->state = MQTT_IDLE;
+    scheduling_release();
+    mqtt->handler.on_down(mqtt->handler.ctx, mqtt->refused, mqtt->reason);
+}
+
+static void fire_timer(void *ctx);
+
+/* ---- What is under way */
+
+static void make_inflight(struct mqtt *mqtt, unsigned size)
+{
+    mqtt->inflight = xcalloc(size, sizeof *mqtt->inflight);
+    mqtt->sending = xcalloc(size, sizeof *mqtt->sending);
+    mqtt->inflight_size = size;
+    mqtt->first_free = 0;
+    for (unsigned i = 0; i < size; i++)
+        mqtt->inflight[i].next = i + 1;
+}
+
+static unsigned take_place(struct mqtt *mqtt, uint64_t sequence, int qos)
+{
+    unsigned place = mqtt->first_free;
+    struct inflight *inflight = &mqtt->inflight[place];
+    assert(place < mqtt->inflight_size);
+    mqtt->first_free = inflight->next;
+    inflight->sequence = sequence;
+    inflight->awaits = qos == 0 ? AWAITS_SENDING : qos == 1 ? AWAITS_PUBACK : AWAITS_PUBREC;
+    mqtt->inflight_count++;
+    if (qos == 0)
+        mqtt->sending[mqtt->sending_count++] = place;
+    else
+        mqtt->awaited++;
+    return place;
+}
+
+static void finish(struct mqtt *mqtt, unsigned place, int reason_code)
+{
+    struct inflight *inflight = &mqtt->inflight[place];
+    mqtt->awaited -= inflight->awaits != AWAITS_SENDING;
+    inflight->awaits = AWAITS_NOTHING;
+    inflight->next = mqtt->first_free;
+    mqtt->first_free = place;
+    mqtt->inflight_count--;
+    mqtt->handler.on_ack(mqtt->handler.ctx, inflight->sequence, reason_code, clock_monotonic_ms());
+}
+
+/* With QoS 0, what the connection has taken is done. */
+static void settle(struct mqtt *mqtt)
+{
+    if (mqtt->sending_count == 0 || has_ended(mqtt) || link_has_output(mqtt->link) ||
+        mqtt->behind.length > 0)
+        return;
+    /* Who is told publishes more only later, in a pass of its own. */
+    for (unsigned i = 0; i < mqtt->sending_count; i++)
+        finish(mqtt, mqtt->sending[i], 0);
+    mqtt->sending_count = 0;
+}
+
+/* ---- To the broker */
+
+static void flush(struct mqtt *mqtt)
+{
+    if (mqtt->link)
+        link_flush(mqtt->link);
+}
+
+static void append(struct mqtt *mqtt, const void *packets, size_t length)
+{
+    struct buf *out = link_output(mqtt->link);
+    if (out)
+        (void)!buf_append(out, packets, length); /* a failure is link_flush's to see */
+}
+
+static void append_answer(struct mqtt *mqtt, enum packet_type type, uint16_t identifier)
+{
+    struct buf *out = link_output(mqtt->link);
+    if (out && !mqtt->disconnecting)
+        (void)!packet_append_answer(out, type, identifier);
+}
+
+static void release_behind(struct mqtt *mqtt)
+{
+    append(mqtt, mqtt->behind.data, mqtt->behind.length);
+    buf_clear(&mqtt->behind);
+}
+
+static bool note_subscription(struct mqtt *mqtt, uint16_t identifier)
+{
+    for (int i = 0; i < SUBSCRIPTIONS; i++) {
+        if (mqtt->subscriptions[i] != 0)
+            continue;
+        mqtt->subscriptions[i] = identifier;
+        return identifier < PACKET_FIRST_IDENTIFIER;
+    }
+    return false;
+}
+
+static bool take_subscription(struct mqtt *mqtt, uint16_t identifier)
+{
+    for (int i = 0; i < SUBSCRIPTIONS; i++) {
+        if (mqtt->subscriptions[i] != identifier)
+            continue;
+        mqtt->subscriptions[i] = 0;
+        return true;
+    }
+    return false;
+}
+
+/* A packet of the session's. */
+static void on_packet(void *ctx, const char *packet, size_t length)
+{
+    struct mqtt *mqtt = ctx;
+    enum packet_type type = packet_type(packet);
+    if (has_ended(mqtt) || mqtt->disconnecting)
+        return;
+    append(mqtt, packet, length);
+    mqtt->disconnecting = type == PACKET_DISCONNECT;
+    if ((type == PACKET_SUBSCRIBE || type == PACKET_UNSUBSCRIBE) &&
+        !note_subscription(mqtt, packet_read_answer(packet, mqtt->options.version5).identifier))
+        end(mqtt, false, "the MQTT library has no Packet Identifier left: connecting again");
+    if (type == PACKET_SUBSCRIBE && mqtt->subscribing > 0 && --mqtt->subscribing == 0)
+        release_behind(mqtt);
+    flush(mqtt);
+    settle(mqtt);
+    if (mqtt->disconnecting && !link_has_output(mqtt->link))
+        end(mqtt, false, "closed");
+}
+
+/* ---- From the broker */
+
+static void take_connack(struct mqtt *mqtt, const char *packet, size_t size)
+{
+    struct packet_connack connack;
+    char text[sizeof mqtt->reason];
+    const struct mqtt_options *options = &mqtt->options;
+    packet_read_connack(packet, options->version5, &connack);
+    if (connack.reason.code != 0) {
+        mqttreason_learn(&mqtt->demands, connack.reason.code);
+        mqttreason_describe(
+            "the broker refused the connection", &connack.reason, text, sizeof text);
+        end(mqtt, mqttreason_is_refusal(connack.reason.code), text);
+        return;
+    }
+    mqtt->limits = (struct mqtt_limits){
+        .window =
+            connack.receive_maximum < options->window ? connack.receive_maximum : options->window,
+        .maximum_packet_size = connack.maximum_packet_size,
+        .maximum_qos = connack.maximum_qos,
+        .retain_available = connack.retain_available,
+        .keep_alive_s = options->keep_alive_s,
+    };
+    if (connack.keep_alive_s > 0 && connack.keep_alive_s < options->keep_alive_s) {
+        /* paho would keep to what it has sent, and the broker would take that for a dead client. */
+        mqtt->demands.keep_alive_s = connack.keep_alive_s;
+        snprintf(text, sizeof text,
+            "the broker wants a sign of life every %d s: connecting again with that",
+            connack.keep_alive_s);
+        end(mqtt, false, text);
+        return;
+    }
+    if (!session_give(mqtt->session, packet, size))
+        end(mqtt, false, "the MQTT library takes nothing");
+}
+
+/* True where it has not come before: the broker sends it again until it has the PUBREC
+ * (section 4.3.3).
  */
-static uint32_t next_generation;
+static bool receive_once(struct mqtt *mqtt, uint16_t identifier)
+{
+    if (!mqtt->received)
+        mqtt->received = xcalloc((UINT16_MAX + 1) / BITS, 1);
+    unsigned char *place = &mqtt->received[identifier / BITS];
+    unsigned char bit = (unsigned char)(1u << identifier % BITS);
+    bool first = (*place & bit) == 0;
+    *place |= bit;
+    return first;
+}
+
+/* Some brokers pass on whatever their clients send. */
+static bool is_proper(struct mqtt *mqtt, const struct packet_message *message)
+{
+    if (packet_is_topic_name(message->topic, message->topic_length) &&
+        (!message->response_topic ||
+            packet_is_text(message->response_topic, message->response_topic_length)))
+        return true;
+    log_warn_limited(&mqtt->improper_limit, loop_now(mqtt->loop),
+        "a message of %zu bytes is dropped: its topic, or its Response Topic, is not what MQTT "
+        "allows; the broker should not have passed it on",
+        message->payload_length);
+    return false;
+}
+
+static void take_message(struct mqtt *mqtt, const char *packet, size_t left)
+{
+    struct packet_message read;
+    packet_read_message(packet, mqtt->options.version5, &read);
+    const struct mqtt_message message = {
+        .topic = read.topic,
+        .topic_length = read.topic_length,
+        .payload = read.payload,
+        .payload_length = left < read.payload_length ? left : read.payload_length,
+        .retained = read.retain,
+        .duplicate = read.duplicate,
+        .response_topic = read.response_topic,
+        .response_topic_length = read.response_topic_length,
+        .correlation_data = read.correlation_data,
+        .correlation_length = read.correlation_length,
+        .expiry_s = read.expiry_s,
+    };
+    if (!mqtt->disconnecting && is_proper(mqtt, &read) &&
+        (read.qos < 2 || receive_once(mqtt, read.identifier)))
+        mqtt->handler.on_message(mqtt->handler.ctx, &message);
+    if (read.qos > 0 && mqtt->link)
+        append_answer(mqtt, read.qos == 1 ? PACKET_PUBACK : PACKET_PUBREC, read.identifier);
+}
+
+/* A late one, for nothing that is under way, is no harm. */
+static void take_answer(struct mqtt *mqtt, enum packet_type type, const char *packet)
+{
+    static const enum awaits awaited[] = {[PACKET_PUBACK] = AWAITS_PUBACK,
+        [PACKET_PUBREC] = AWAITS_PUBREC,
+        [PACKET_PUBCOMP] = AWAITS_PUBCOMP};
+    struct packet_answer answer = packet_read_answer(packet, mqtt->options.version5);
+    unsigned place = (unsigned)answer.identifier - PACKET_FIRST_IDENTIFIER;
+    if (answer.identifier < PACKET_FIRST_IDENTIFIER || place >= mqtt->inflight_size ||
+        mqtt->inflight[place].awaits != awaited[type])
+        return;
+    if (type != PACKET_PUBREC || answer.reason_code >= 0x80) {
+        finish(mqtt, place, answer.reason_code);
+        return;
+    }
+    mqtt->inflight[place].awaits = AWAITS_PUBCOMP;
+    append_answer(mqtt, PACKET_PUBREL, answer.identifier);
+}
+
+static void take_release(struct mqtt *mqtt, const char *packet)
+{
+    uint16_t identifier = packet_read_answer(packet, mqtt->options.version5).identifier;
+    if (mqtt->received)
+        mqtt->received[identifier / BITS] &= (unsigned char)~(1u << identifier % BITS);
+    append_answer(mqtt, PACKET_PUBCOMP, identifier);
+}
+
+static void take_disconnect(struct mqtt *mqtt, const char *packet)
+{
+    struct packet_reason reason;
+    char text[sizeof mqtt->reason];
+    packet_read_disconnect(packet, &reason);
+    mqttreason_describe("the broker ended the connection", &reason, text, sizeof text);
+    end(mqtt, mqttreason_is_refusal(reason.code), text);
+}
+
+static void take_packet(struct mqtt *mqtt, const char *packet, size_t size)
+{
+    enum packet_type type = packet_type(packet);
+    switch (type) {
+    case PACKET_CONNACK:
+        take_connack(mqtt, packet, size);
+        break;
+    case PACKET_PUBLISH:
+        take_message(mqtt, packet, SIZE_MAX);
+        break;
+    case PACKET_PUBACK:
+    case PACKET_PUBREC:
+    case PACKET_PUBCOMP:
+        take_answer(mqtt, type, packet);
+        break;
+    case PACKET_PUBREL:
+        take_release(mqtt, packet);
+        break;
+    case PACKET_DISCONNECT:
+        take_disconnect(mqtt, packet);
+        break;
+    case PACKET_SUBACK:
+    case PACKET_UNSUBACK:
+        if (!take_subscription(mqtt, packet_read_answer(packet, false).identifier))
+            end(mqtt, false, "the broker answers a subscription that nobody has made");
+        else if (!session_give(mqtt->session, packet, size))
+            end(mqtt, false, "the MQTT library takes nothing");
+        break;
+    case PACKET_PINGRESP:
+        if (!session_give(mqtt->session, packet, size))
+            end(mqtt, false, "the MQTT library takes nothing");
+        break;
+    case PACKET_CONNECT:
+    case PACKET_SUBSCRIBE:
+    case PACKET_UNSUBSCRIBE:
+    case PACKET_PINGREQ:
+        break; /* the inspector lets none pass */
+    }
+}
+
+/* MQTT 3.1.1 cannot tell the broker how much is taken. Of a message that is larger nobody looks at
+ * the end: it is passed on without. False where more of it has to come first. */
+static bool take_head_of_large(struct mqtt *mqtt, const char *packet, size_t here, size_t size)
+{
+    if (here < LIMIT_MQTT_PACKET)
+        return false;
+    struct packet_message read;
+    packet_read_message(packet, mqtt->options.version5, &read);
+    take_message(mqtt, packet, here - (size_t)(read.payload - packet));
+    mqtt->skip = size - here;
+    return true;
+}
+
+static void take_packets(struct mqtt *mqtt)
+{
+    struct buf *in = &mqtt->in;
+    size_t done = 0;
+    while (!has_ended(mqtt) && done < in->length) {
+        const char *packet = in->data + done;
+        size_t here = in->length - done;
+        if (mqtt->skip > 0) {
+            size_t skipped = mqtt->skip < here ? mqtt->skip : here;
+            mqtt->skip -= skipped;
+            done += skipped;
+            continue;
+        }
+        size_t size = packet_size(packet, here);
+        if (size <= here) {
+            take_packet(mqtt, packet, size);
+            done += size;
+        } else if (size != SIZE_MAX && size > LIMIT_MQTT_PACKET &&
+                   take_head_of_large(mqtt, packet, here, size)) {
+            done += here;
+        } else {
+            break;
+        }
+    }
+    if (!mqtt->link || has_ended(mqtt))
+        return;
+    in->length -= done;
+    if (in->length == 0 && in->capacity > KEPT)
+        buf_clear(in);
+    else if (done > 0 && in->length > 0)
+        memmove(in->data, in->data + done, in->length);
+}
+
+/* What speaks on a port that speaks no MQTT. */
+static const char *other_protocol(const struct mqtt *mqtt)
+{
+    if (mqtt->inspector.connected || mqtt->in.length < 3)
+        return NULL;
+    if (memcmp(mqtt->in.data, "HTT", 3) == 0)
+        return "this port speaks HTTP, not MQTT";
+    if (memcmp(mqtt->in.data, "\x15\x03", 2) == 0)
+        return "this port wants TLS: use mqtts://";
+    return NULL;
+}
+
+static bool read_some(struct mqtt *mqtt)
+{
+    size_t before = mqtt->in.length;
+    enum link_read result = link_read(mqtt->link, &mqtt->in);
+    if (mqtt->in.length > before &&
+        !inspector_look(&mqtt->inspector, mqtt->in.data + before, mqtt->in.length - before)) {
+        const char *other = other_protocol(mqtt);
+        char text[sizeof mqtt->inspector.fault + 64];
+        snprintf(text, sizeof text, "the broker sent %s", mqtt->inspector.fault);
+        end(mqtt, other != NULL, other ? other : text);
+        return false;
+    }
+    take_packets(mqtt);
+    return result == LINK_READ_MORE && !has_ended(mqtt);
+}
+
+static void read_all(struct mqtt *mqtt)
+{
+    unsigned reads = READS;
+    while (!has_ended(mqtt) && read_some(mqtt) && --reads > 0)
+        continue;
+    /* TLS may hold more than the loop sees. */
+    if (reads == 0)
+        timer_set(&mqtt->lazily, loop_now(mqtt->loop));
+    flush(mqtt);
+    settle(mqtt);
+}
+
+/* ---- The link's calls */
+
+static void on_link_readable(void *ctx)
+{
+    read_all(ctx);
+}
+
+static void on_link_sent(void *ctx)
+{
+    struct mqtt *mqtt = ctx;
+    settle(mqtt);
+    if (mqtt->disconnecting)
+        end(mqtt, false, "closed");
+}
+
+static void on_link_down(void *ctx, bool refused, const char *reason)
+{
+    struct mqtt *mqtt = ctx;
+    bool silent = reason[0] == '\0';
+    char text[sizeof mqtt->reason];
+    if (mqtt->state == MQTT_CLOSING)
+        snprintf(text, sizeof text, "closed");
+    else if (silent && mqtt->state == MQTT_CONNECTING && mqtt->session)
+        snprintf(text, sizeof text,
+            "the broker closed the connection without an answer; it may not know MQTT %s "
+            "(mqtt.version)",
+            mqtt->options.version5 ? "5" : "3.1.1");
+    else if (mqtt->state == MQTT_CONNECTED)
+        snprintf(text, sizeof text, "connection lost%s%s", silent ? "" : ": ", reason);
+    else
+        snprintf(text, sizeof text, "%s", silent ? "connection lost" : reason);
+    end(mqtt, refused, text);
+}
+
+static void on_session_up(void *ctx)
+{
+    struct mqtt *mqtt = ctx;
+    if (has_ended(mqtt))
+        return;
+    timer_stop(&mqtt->timer);
+    mqtt->state = MQTT_CONNECTED;
+    scheduling_be_modest();
+    mqtt->handler.on_up(mqtt->handler.ctx, &mqtt->limits);
+}
+
+static void on_session_subscribed(void *ctx, uint64_t token, int code)
+{
+    struct mqtt *mqtt = ctx;
+    if (!has_ended(mqtt))
+        mqtt->handler.on_subscribed(mqtt->handler.ctx, token, code);
+}
+
+/* By itself it ends where the broker answers no PINGREQ. */
+static void on_session_down(void *ctx)
+{
+    struct mqtt *mqtt = ctx;
+    end(mqtt, false,
+        mqtt->state == MQTT_CLOSING ? "closed"
+                                    : "the broker does not answer: the connection counts as dead");
+}
+
+static void open_session(struct mqtt *mqtt)
+{
+    const struct session_handler events = {
+        mqtt, on_packet, on_session_up, on_session_subscribed, on_session_down};
+    struct error error;
+    if (session_is_busy()) {
+        timer_set(&mqtt->timer, loop_now(mqtt->loop) + BUSY_MS);
+        return;
+    }
+    mqtt->session = session_open(mqtt->loop, &mqtt->options, &events, &error);
+    if (!mqtt->session)
+        end(mqtt, false, error.text);
+    else
+        timer_set(&mqtt->timer,
+            loop_now(mqtt->loop) + 1000 * (int64_t)(mqtt->options.connect_timeout_s + HANDSHAKE_S));
+}
+
+static void on_link_open(void *ctx)
+{
+    open_session(ctx);
+}
+
+static void fire_timer(void *ctx)
+{
+    struct mqtt *mqtt = ctx;
+    char text[128];
+    if (mqtt->state == MQTT_CONNECTING && !mqtt->session) {
+        open_session(mqtt);
+        return;
+    }
+    if (mqtt->state == MQTT_CLOSING)
+        snprintf(text, sizeof text, "closed without waiting for the broker any longer");
+    else
+        snprintf(text, sizeof text, "no CONNACK within %d s",
+            mqtt->options.connect_timeout_s + HANDSHAKE_S);
+    end(mqtt, false, text);
+}
+
+static void fire_lazily(void *ctx)
+{
+    struct mqtt *mqtt = ctx;
+    unsigned before = mqtt->awaited;
+    read_all(mqtt);
+    mqtt->in_vain = mqtt->awaited == before;
+}
+
+/* ---- Life */
 
 void mqtt_global_init(void)
 {
-    static const char *const unwanted[] = {"http_proxy", "https_proxy", "MQTT_C_CLIENT_TRACE",
-        "MQTT_C_CLIENT_TRACE_LEVEL", "MQTT_C_CLIENT_TRACE_MAX_LINES"};
-    MQTTAsync_init_options init = MQTTAsync_init_options_initializer;
-
-    for (size_t i = 0; i < sizeof unwanted / sizeof unwanted[0]; i++)
-        unsetenv(unwanted[i]);
-    init.do_openssl_init = 0; /* OpenSSL does it itself, and libcurl uses it too */
-    MQTTAsync_global_init(&init);
-    /* Nobody reads paho's trace, and writing it takes a quarter of its time. */
-    MQTTAsync_setTraceLevel(MQTTASYNC_TRACE_ERROR);
-}
-
-/* Everything in the inbox comes from connections that are gone. It has to go before the next handle
- * is made: paho then forgets what it has allocated so far, and can no longer free it. */
-static void empty_inbox(struct mqtt *mqtt)
-{
-    struct inbox_event event;
-
-    while (inbox_take(loop_inbox(mqtt->loop), &event, 1) > 0)
-        mqttlink_discard(&event);
-}
-
-static void say_refused(struct mqtt *mqtt)
-{
-    unsigned refused = atomic_load(&mqtt->link->refused);
-
-    if (refused == mqtt->refused_said)
-        return;
-    mqtt->dropped += refused - mqtt->refused_said;
-    mqtt->refused_said = refused;
-    log_warn_limited(&mqtt->refused_limit, loop_now(mqtt->loop),
-        "incoming messages were dropped, %llu since the start: more came than could be handled; "
-        "commands among them get no answer",
-        (unsigned long long)mqtt->dropped);
-}
-
-static void drop_probe(struct mqtt *mqtt)
-{
-    mqttprobe_free(mqtt->probe);
-    mqtt->probe = NULL;
-}
-
-/* The library sees while it looks around that it is time for a PINGREQ, and that something on its
- * list can be sent at last. */
-static void let_rest(const struct mqtt *mqtt)
-{
-    int most = mqtt->keep_alive_s * 1000 / 8;
-
-    if (mqtt->state != MQTT_CONNECTED || (mqtt->in_flight > 0 && mqtt->link->relay == NULL))
-        wire_rest(0);
-    else
-        wire_rest(most < REST_MS ? most : REST_MS);
-}
-
-/* The only way out of a connection. The handler's call is the last step: it may free mqtt. */
-static void down(struct mqtt *mqtt, bool refused, const char *reason)
-{
-    struct mqttlink *link = mqtt->link;
-
-    say_refused(mqtt);
-    timer_stop(&mqtt->timer);
-    drop_probe(mqtt);
-    mqtt->state = MQTT_IDLE;
-    mqtt->link = NULL;
-    mqtt->in_flight = 0;
-    let_rest(mqtt);
-    mqttlink_free(link);
-    if (mqtt->stuck == NULL)
-        empty_inbox(mqtt);
-    scheduling_release();
-    mqtt->handler.on_down(mqtt->handler.ctx, refused, reason);
-}
-
-static void abandon(struct mqtt *mqtt)
-{
-    char text[160];
-
-    snprintf(text, sizeof text,
-        "no answer %d s after the attempt began: looking up the broker's name seems to be stuck",
-        mqtt->timeout_s + CONNECT_GRACE_S);
-    drop_probe(mqtt);
-    mqtt->stuck = mqtt->link;
-    mqtt->stuck_ms = loop_now(mqtt->loop);
-    mqtt->link = NULL;
-    mqtt->state = MQTT_IDLE;
-    scheduling_release();
-    mqtt->handler.on_down(mqtt->handler.ctx, false, text);
-}
-
-static void begin_close(struct mqtt *mqtt, const char *reason)
-{
-    bool started;
-
-    mqtt->state = MQTT_CLOSING;
-    mqtt->closing = reason;
-    let_rest(mqtt);
-    started = mqttlink_disconnect(mqtt->link);
-    timer_set(&mqtt->timer, loop_now(mqtt->loop) + (started ? CLOSE_MS : 0));
-}
-
-/* QoS 0 needs no place in the window, which may be full for good; and the broker either reads this
- * before DISCONNECT, or never reads DISCONNECT and publishes the will itself. */
-static void publish_will(struct mqtt *mqtt)
-{
-    struct mqttflight *flight;
-
-    if (mqtt->will_topic == NULL)
-        return;
-    flight = mqttlink_flight(mqtt->link, 0);
-    if (flight == NULL)
-        return;
-    if (mqttlink_send(mqtt->link, &mqtt->limits,
-            &(struct mqtt_publication){.topic = mqtt->will_topic,
-                .payload = mqtt->will_payload,
-                .payload_length = strlen(mqtt->will_payload),
-                .retain = true},
-            flight) != MQTTASYNC_SUCCESS) {
-        mqttlink_flight_done(flight);
-        return;
-    }
-    mqtt->in_flight++;
-    if (mqtt->link->relay != NULL)
-        mqttrelay_flush(mqtt->link->relay);
-}
-
-static void on_timer(void *ctx)
-{
-    struct mqtt *mqtt = ctx;
-
-    switch (mqtt->state) {
-    case MQTT_IDLE:
-        break;
-    case MQTT_CONNECTING:
-        abandon(mqtt);
-        break;
-    case MQTT_CONNECTED:
-        publish_will(mqtt);
-        begin_close(mqtt, "the library gave a publication up");
-        break;
-    case MQTT_CLOSING:
-        down(mqtt, false, mqtt->closing);
-        break;
-    }
+    session_global_init();
 }
 
 struct mqtt *mqtt_new(struct loop *loop, const struct mqtt_handler *handler)
 {
     struct mqtt *mqtt = xcalloc(1, sizeof *mqtt);
-
     mqtt->loop = loop;
     mqtt->handler = *handler;
-    mqtt->acks_at_once = true;
-    timer_init(&mqtt->timer, loop, on_timer, mqtt);
+    timer_init(&mqtt->timer, loop, fire_timer, mqtt);
+    timer_init(&mqtt->lazily, loop, fire_lazily, mqtt);
+    timer_init(&mqtt->down, loop, fire_down, mqtt);
+    session_start(loop);
     return mqtt;
 }
 
 void mqtt_free(struct mqtt *mqtt)
 {
-    if (mqtt == NULL)
+    if (!mqtt)
         return;
-    timer_stop(&mqtt->timer);
-    if (mqtt->state == MQTT_CONNECTING && !mqttprobe_is_running(mqtt->probe))
-        mqttlink_leave(mqtt->link);
-    else if (mqtt->link != NULL)
-        mqttlink_free(mqtt->link);
-    drop_probe(mqtt);
-    if (mqtt->stuck != NULL)
-        mqttlink_leave(mqtt->stuck);
-    empty_inbox(mqtt);
-    free(mqtt->will_topic);
-    free(mqtt->will_payload);
+    drop_connection(mqtt);
+    timer_stop(&mqtt->down);
+    session_stop();
     free(mqtt);
 }
 
@@ -254,425 +696,178 @@ enum mqtt_state mqtt_state(const struct mqtt *mqtt)
     return mqtt->state;
 }
 
-/* While an attempt hangs in a name resolution, paho's lock is taken and a new handle could not even
- * be made without waiting for it. After a long time the library rather than the resolver is to
- * blame, and trying is better than waiting for ever. */
-static bool may_try(struct mqtt *mqtt, struct error *error)
-{
-    if (mqtt->stuck == NULL)
-        return true;
-    if (loop_now(mqtt->loop) - mqtt->stuck_ms < STUCK_MS)
-        return error_set(error, ERROR_BROKER,
-            "the attempt before has not ended: looking up the broker's name seems to be stuck");
-    mqttlink_leave(mqtt->stuck);
-    mqtt->stuck = NULL;
-    return true;
-}
-
-static void on_probed(void *ctx, bool refused, const char *words)
-{
-    struct mqtt *mqtt = ctx;
-    /* That a port is out of reach now is no reason for what OpenSSL did not like before. */
-    bool better = words[0] != '\0' && (refused || !mqtt->failure_refused);
-    char text[sizeof mqtt->failure]; /* not mqtt's own, which may be freed by whom it is told */
-
-    snprintf(text, sizeof text, "%s", better ? words : mqtt->failure);
-    down(mqtt, refused || mqtt->failure_refused, text);
-}
-
-/* The options are borrowed: what a failure may need is prepared while they are there. */
-static void prepare_probe(struct mqtt *mqtt, const struct mqtt_options *options)
-{
-    struct mqttconnect_address address;
-    struct error error;
-
-    if (mqtt->link->tls && mqttconnect_address(options->url, &address, &error))
-        mqtt->probe = mqttprobe_new(mqtt->loop, options, address.uri, on_probed, mqtt);
-}
-
-static void keep_will(struct mqtt *mqtt, const struct mqtt_options *options)
-{
-    bool given = options->will_topic != NULL && options->will_topic[0] != '\0';
-
-    free(mqtt->will_topic);
-    free(mqtt->will_payload);
-    mqtt->will_topic = given ? xstrdup(options->will_topic) : NULL;
-    mqtt->will_payload = xstrdup(options->will_payload != NULL ? options->will_payload : "");
-}
-
 bool mqtt_connect(struct mqtt *mqtt, const struct mqtt_options *options, struct error *error)
 {
-    struct mqtt_options obeying;
-
+    const struct link_handler events = {
+        mqtt, on_link_open, on_link_readable, on_link_sent, on_link_down};
+    const struct link_options where = {
+        .url = options->url,
+        .ca = options->ca,
+        .cert = options->cert,
+        .key = options->key,
+        .connect_timeout_s = options->connect_timeout_s,
+    };
     assert(mqtt->state == MQTT_IDLE && options->window > 0);
-    if (!may_try(mqtt, error))
+    mqtt->link = link_open(mqtt->loop, &where, &events, error);
+    if (!mqtt->link)
         return false;
-    obeying = mqttconnect_obey(&mqtt->demands, options);
-    scheduling_gather();
-    mqtt->link = mqttlink_new(loop_inbox(mqtt->loop), ++next_generation, &obeying, error);
-    if (mqtt->link == NULL) {
-        scheduling_release();
-        return false;
-    }
-    prepare_probe(mqtt, &obeying);
-    keep_will(mqtt, &obeying);
+    struct mqtt_options obeying = mqttreason_obey(&mqtt->demands, options);
+    copy_options(&mqtt->options, &obeying);
+    inspector_init(&mqtt->inspector, options->version5);
+    buf_init(&mqtt->in, LIMIT_MQTT_PACKET + READS * LINK_READ_SIZE);
+    buf_init(&mqtt->behind, SIZE_MAX);
+    make_inflight(mqtt, options->window);
+    mqtt->skip = 0;
+    mqtt->subscribing = 0;
+    memset(mqtt->subscriptions, 0, sizeof mqtt->subscriptions);
+    mqtt->disconnecting = mqtt->lazy = mqtt->in_vain = false;
     mqtt->state = MQTT_CONNECTING;
-    mqtt->alone = false;
-    mqtt->keep_alive_s = obeying.keep_alive_s;
-    mqtt->refused_said = 0;
-    mqtt->timeout_s = options->connect_timeout_s;
-    timer_set(&mqtt->timer,
-        loop_now(mqtt->loop) + 1000 * (int64_t)(options->connect_timeout_s + CONNECT_GRACE_S));
     return true;
 }
+
+/* ---- Publishing */
 
 unsigned mqtt_window_free(const struct mqtt *mqtt)
 {
-    return mqtt->limits.window > mqtt->in_flight ? mqtt->limits.window - mqtt->in_flight : 0;
+    return mqtt->limits.window > mqtt->inflight_count ? mqtt->limits.window - mqtt->inflight_count
+                                                      : 0;
 }
 
 /* A packet that the broker does not take ends the connection, again after each reconnect. */
-static bool fits(const struct mqtt *mqtt, const struct mqtt_publication *publication,
-    size_t topic_length, struct error *error)
+static bool fits(const struct mqtt *mqtt, const struct packet_publish *publish, struct error *error)
 {
     size_t most = mqtt->limits.maximum_packet_size < PACKET_REMAINING_MOST
                       ? mqtt->limits.maximum_packet_size
                       : PACKET_REMAINING_MOST;
-    size_t size = PACKET_OVERHEAD + topic_length + publication->correlation_length;
-
-    if (size <= most && publication->payload_length <= most - size)
+    size_t size = PACKET_OVERHEAD + publish->topic_length + publish->correlation_length;
+    if (!packet_is_topic_name(publish->topic, publish->topic_length))
+        return error_set(error, ERROR_RUN, "its topic is none: no broker takes it");
+    if (size <= most && publish->payload_length <= most - size)
         return true;
     return error_set(error, ERROR_RUN, "a packet of %zu bytes, where the broker takes %zu",
-        size + publication->payload_length, most);
+        size + publish->payload_length, most);
 }
 
 bool mqtt_publish(struct mqtt *mqtt, const struct mqtt_publication *publication, uint64_t sequence,
     struct error *error)
 {
-    struct mqttflight *flight;
-    int code;
-
+    int qos =
+        publication->qos < mqtt->limits.maximum_qos ? publication->qos : mqtt->limits.maximum_qos;
+    struct packet_publish publish = {
+        .topic = publication->topic,
+        .topic_length = strlen(publication->topic),
+        .payload = publication->payload,
+        .payload_length = publication->payload_length,
+        .qos = qos,
+        .retain = publication->retain && mqtt->limits.retain_available,
+        .version5 = mqtt->options.version5,
+        .json = publication->json,
+        .correlation_data = publication->correlation_data,
+        .correlation_length = publication->correlation_length,
+    };
     assert(mqtt->state == MQTT_CONNECTED && mqtt_window_free(mqtt) > 0);
-    if (!fits(mqtt, publication, strlen(publication->topic), error))
+    if (!fits(mqtt, &publish, error))
         return false;
-    if (publication->qos == 2 && !mqtt->link->version5 && mqtt->limits.window > QOS2_WINDOW)
+    if (qos == 2 && !mqtt->options.version5 && mqtt->limits.window > QOS2_WINDOW)
         mqtt->limits.window = QOS2_WINDOW;
-    flight = mqttlink_flight(mqtt->link, sequence);
-    assert(flight != NULL);
-    code = mqttlink_send(mqtt->link, &mqtt->limits, publication, flight);
-    if (code != MQTTASYNC_SUCCESS) {
-        mqttlink_flight_done(flight);
-        return mqttconnect_publication_refused(code, error);
-    }
-    if (mqtt->in_flight++ == 0)
-        let_rest(mqtt);
-    if (flight->relayed && !mqtt->alone) {
-        mqtt->alone = true;
-        scheduling_be_modest();
-    }
-    if (mqtt->link->relay != NULL && !mqtt->corked)
-        mqttrelay_flush(mqtt->link->relay);
+    unsigned place = take_place(mqtt, sequence, qos);
+    publish.identifier = (uint16_t)(PACKET_FIRST_IDENTIFIER + place);
+    struct buf *out = mqtt->subscribing > 0 ? &mqtt->behind : link_output(mqtt->link);
+    /* Without a connection it is like what was on its way when that ended. */
+    if (out && !packet_append_publish(out, &publish))
+        end(mqtt, false, "no memory for a publication");
+    mqtt->in_vain = false;
     return true;
 }
 
-void mqtt_cork(struct mqtt *mqtt)
+void mqtt_flush(struct mqtt *mqtt)
 {
-    assert(mqtt->state == MQTT_CONNECTED);
-    mqtt->corked = true;
-    wire_cork();
+    flush(mqtt);
+    /* Who publishes is not told in the middle of that. */
+    if (mqtt->sending_count > 0 && !link_has_output(mqtt->link))
+        timer_set(&mqtt->lazily, loop_now(mqtt->loop));
 }
 
-void mqtt_uncork(struct mqtt *mqtt)
+void mqtt_poll(struct mqtt *mqtt)
 {
-    mqtt->corked = false;
-    wire_uncork();
-    if (mqtt->link->relay != NULL)
-        mqttrelay_flush(mqtt->link->relay);
-}
-
-void mqtt_look(const struct mqtt *mqtt)
-{
-    if (mqtt->link->relay != NULL)
-        mqttrelay_look(mqtt->link->relay);
-}
-
-bool mqtt_can_look(const struct mqtt *mqtt)
-{
-    return mqtt->link->relay != NULL && mqttrelay_awaits(mqtt->link->relay);
+    if (mqtt->awaited > 0)
+        read_all(mqtt);
+    else
+        settle(mqtt);
 }
 
 void mqtt_want_acks(struct mqtt *mqtt, bool at_once)
 {
-    if (mqtt->acks_at_once != at_once)
-        inbox_set_eager(loop_inbox(mqtt->loop), at_once);
-    mqtt->acks_at_once = at_once;
-    if (mqtt->link->relay != NULL)
-        mqttrelay_hurry(mqtt->link->relay, at_once);
+    bool lazy = !at_once && mqtt->awaited > 0 && !mqtt->in_vain;
+    int bytes = link_is_tls(mqtt->link) ? LAZY_BYTES_TLS : LAZY_BYTES;
+    if (has_ended(mqtt))
+        return;
+    link_set_low_water(mqtt->link, lazy ? bytes : 1);
+    if (lazy && !timer_is_set(&mqtt->lazily))
+        timer_set(&mqtt->lazily, loop_now(mqtt->loop) + LAZY_MS);
+    else if (!lazy && mqtt->lazy)
+        timer_stop(&mqtt->lazily);
+    mqtt->lazy = lazy;
 }
 
-bool mqtt_naps(void)
-{
-    return wire_naps();
-}
-
-static void note_subscription(const struct mqtt *mqtt)
-{
-    if (mqtt->link->relay != NULL)
-        mqttrelay_expect_subscription(mqtt->link->relay);
-}
+/* ---- Subscribing and closing */
 
 bool mqtt_subscribe(struct mqtt *mqtt, const char *filter, int qos, bool retain_as_published,
     uint64_t token, struct error *error)
 {
-    struct mqttflight *flight;
-    MQTTAsync_responseOptions response;
-    int code;
-
     assert(mqtt->state == MQTT_CONNECTED);
-    flight = mqttlink_flight(mqtt->link, token);
-    if (flight == NULL)
-        return error_set(error, ERROR_BROKER, "too many subscriptions at a time");
-    response = mqttlink_subscribe_response(flight);
-    response.subscribeOptions.retainAsPublished = retain_as_published;
-    code = MQTTAsync_subscribe(mqtt->link->handle, filter, qos, &response);
-    if (code != MQTTASYNC_SUCCESS) {
-        mqttlink_flight_done(flight);
-        return mqttconnect_publication_refused(code, error);
-    }
-    note_subscription(mqtt);
+    if (!session_subscribe(mqtt->session, filter, qos, retain_as_published, token, error))
+        return false;
+    mqtt->subscribing++;
     return true;
 }
 
 bool mqtt_unsubscribe(struct mqtt *mqtt, const char *filter, struct error *error)
 {
-    MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
-    int code;
-
     assert(mqtt->state == MQTT_CONNECTED);
-    code = MQTTAsync_unsubscribe(mqtt->link->handle, filter, &response);
-    if (code != MQTTASYNC_SUCCESS)
-        return mqttconnect_publication_refused(code, error);
-    note_subscription(mqtt);
-    return true;
-}
-
-uint64_t mqtt_dropped(const struct mqtt *mqtt)
-{
-    return mqtt->dropped;
+    return session_unsubscribe(mqtt->session, filter, error);
 }
 
 const char *mqtt_reason_text(int reason_code)
 {
-    return mqttconnect_reason(reason_code);
+    return mqttreason_name(reason_code);
 }
 
 void mqtt_close(struct mqtt *mqtt)
 {
     assert(mqtt->state == MQTT_CONNECTED);
-    begin_close(mqtt, "closed");
+    mqtt->state = MQTT_CLOSING;
+    timer_set(&mqtt->timer, loop_now(mqtt->loop) + CLOSE_MS);
+    if (!session_disconnect(mqtt->session))
+        end(mqtt, false, "closed");
+}
+
+/* With QoS 0, as nothing waits for an answer any more. */
+static void publish_will(struct mqtt *mqtt)
+{
+    struct buf *out = mqtt->subscribing > 0 ? &mqtt->behind : link_output(mqtt->link);
+    const char *payload = mqtt->options.will_payload ? mqtt->options.will_payload : "";
+    const struct packet_publish publish = {
+        .topic = mqtt->options.will_topic,
+        .topic_length = strlen(mqtt->options.will_topic),
+        .payload = payload,
+        .payload_length = strlen(payload),
+        .retain = !mqtt->options.will_unretained && mqtt->limits.retain_available,
+        .version5 = mqtt->options.version5,
+    };
+    if (out)
+        (void)!packet_append_publish(out, &publish); /* a failure is link_flush's to see */
 }
 
 void mqtt_close_with_will(struct mqtt *mqtt)
 {
-    assert(mqtt->state == MQTT_CONNECTED);
-    publish_will(mqtt);
-    begin_close(mqtt, "closed");
-}
-
-void mqtt_abandon(struct mqtt *mqtt)
-{
-    assert(mqtt->state == MQTT_CONNECTED);
-    timer_stop(&mqtt->timer);
-    /* Not destroyed: paho would say DISCONNECT. */
-    mqttlink_leave(mqtt->link);
-    if (mqtt->link->relay != NULL)
-        mqttrelay_stop(mqtt->link->relay);
-    mqtt->link = NULL;
-    mqtt->state = MQTT_IDLE;
-    let_rest(mqtt);
-}
-
-static void take_answer(
-    struct mqtt *mqtt, struct mqttflight *flight, uint64_t sequence, int reason_code, int64_t at_ms)
-{
-    mqttlink_flight_done(flight);
-    assert(mqtt->in_flight > 0);
-    if (--mqtt->in_flight == 0)
-        let_rest(mqtt);
-    mqtt->handler.on_ack(mqtt->handler.ctx, sequence, reason_code, at_ms);
-}
-
-static void on_relayed(void *ctx, uint16_t identifier, uint8_t reason_code, int64_t at_ms)
-{
-    struct mqtt *mqtt = ctx;
-    struct mqttflight *flight = mqttlink_relayed(mqtt->link, identifier);
-
-    if (flight != NULL)
-        take_answer(mqtt, flight, flight->number, reason_code, at_ms);
-}
-
-static void on_relayed_message(void *ctx, const struct packet_message *message)
-{
-    const struct mqtt *mqtt = ctx;
-
-    mqttlink_receive(mqtt->link, message);
-}
-
-static bool has_room(void *ctx)
-{
-    const struct mqtt *mqtt = ctx;
-
-    return inbox_has_room(loop_inbox(mqtt->loop));
-}
-
-static void on_connected(struct mqtt *mqtt, const struct inbox_event *event)
-{
-    char text[160];
-
-    if (mqtt->state != MQTT_CONNECTING)
-        return;
-    timer_stop(&mqtt->timer);
-    drop_probe(mqtt);
-    mqtt->limits = *(const struct mqtt_limits *)event->pointer;
-    if (mqtt->limits.keep_alive_s > 0 && mqtt->limits.keep_alive_s < mqtt->keep_alive_s) {
-        /* paho would keep to what it has sent, and the broker would take that for a dead client. */
-        mqtt->demands.keep_alive_s = mqtt->limits.keep_alive_s;
-        snprintf(text, sizeof text,
-            "the broker wants a sign of life every %d s: connecting again with that",
-            mqtt->limits.keep_alive_s);
-        down(mqtt, false, text);
-        return;
-    }
-    /* The broker's is the same by now, or longer, or it has none. */
-    mqtt->limits.keep_alive_s = mqtt->keep_alive_s;
-    if (mqtt->link->relay != NULL &&
-        !mqttrelay_start(mqtt->link->relay, mqtt->loop,
-            &(struct mqttrelay_handler){mqtt, on_relayed, on_relayed_message, has_room})) {
-        down(mqtt, false, "no room for the connection's descriptors");
-        return;
-    }
-    mqtt->state = MQTT_CONNECTED;
-    mqtt->handler.on_up(mqtt->handler.ctx, &mqtt->limits);
-}
-
-/* OpenSSL's word counts as a refusal unless the other side just went away. Of TLS it is hardly ever
- * the whole story, and a host name that does not fit is none for paho: see mqttprobe.h. */
-static void on_failed(struct mqtt *mqtt, const struct inbox_event *event)
-{
-    char tls_text[sizeof mqtt->link->tls_text];
-
-    if (mqttprobe_is_running(mqtt->probe))
-        return;
-    mqttconnect_learn(&mqtt->demands, event->code);
-    mqttlink_tls_text(mqtt->link, tls_text, sizeof tls_text);
-    mqtt->failure_refused = tls_text[0] != '\0' ? strstr(tls_text, "unexpected eof") == NULL
-                                                : mqttconnect_is_refusal(event->code);
-    mqttconnect_describe(
-        event->code, event->pointer, tls_text, mqtt->failure, sizeof mqtt->failure);
-    timer_stop(&mqtt->timer);
-    if (mqtt->probe != NULL && event->code < 0)
-        mqttprobe_start(mqtt->probe);
-    else
-        on_probed(mqtt, false, "");
-}
-
-static void on_lost(struct mqtt *mqtt, const struct inbox_event *event)
-{
-    char text[192];
-
-    if (mqtt->state == MQTT_CLOSING) {
-        down(mqtt, false, mqtt->closing);
-        return;
-    }
-    if (event->code > 0)
-        snprintf(text, sizeof text, "the broker ended the connection: %s (code %d)",
-            mqttconnect_reason(event->code), event->code);
-    else
-        snprintf(text, sizeof text, "%s",
-            event->pointer != NULL ? (const char *)event->pointer : "connection lost");
-    down(mqtt, mqttconnect_is_refusal(event->code), text);
-}
-
-/* Some brokers pass on whatever their clients send. */
-static bool is_proper(const struct mqtt_message *message)
-{
-    return packet_is_topic_name(message->topic, message->topic_length) &&
-           (message->response_topic == NULL ||
-               packet_is_text(message->response_topic, message->response_topic_length));
-}
-
-/* mqtt is not touched after the handler's call. */
-static void on_message(struct mqtt *mqtt, const struct mqtt_message *message)
-{
-    say_refused(mqtt);
-    if (is_proper(message))
-        mqtt->handler.on_message(mqtt->handler.ctx, message);
-    else
-        log_warn_limited(&mqtt->improper_limit, loop_now(mqtt->loop),
-            "a message of %zu bytes is dropped: its topic, or its Response Topic, is not what MQTT "
-            "allows; the broker should not have passed it on",
-            message->payload_length);
-}
-
-static void handle_current(struct mqtt *mqtt, const struct inbox_event *event)
-{
-    struct mqtt_message message;
-
-    switch (event->kind) {
-    case INBOX_MQTT_CONNECTED:
-        on_connected(mqtt, event);
-        break;
-    case INBOX_MQTT_FAILED:
-        on_failed(mqtt, event);
-        break;
-    case INBOX_MQTT_LOST:
-        on_lost(mqtt, event);
-        break;
-    case INBOX_MQTT_ACKED:
-        take_answer(mqtt, event->pointer, event->number, event->code, event->at_ms);
-        break;
-    case INBOX_MQTT_UNSENT:
-        /* The window stays taken: the connection is about to end, and later publications must not
-         * overtake this one. */
-        mqttlink_flight_done(event->pointer);
-        if (mqtt->state == MQTT_CONNECTED && !timer_is_set(&mqtt->timer))
-            timer_set(&mqtt->timer, loop_now(mqtt->loop) + GIVEN_UP_MS);
-        break;
-    case INBOX_MQTT_SUBSCRIBED:
-        mqttlink_flight_done(event->pointer);
-        if (event->code >= 0)
-            mqtt->handler.on_subscribed(mqtt->handler.ctx, event->number, event->code);
-        break;
-    case INBOX_MQTT_MESSAGE:
-        message = mqttmessage_view(event);
-        on_message(mqtt, &message);
-        break;
-    case INBOX_MQTT_RELAYED:
-        on_message(mqtt, event->pointer);
-        break;
-    case INBOX_MQTT_CLOSED:
-        down(mqtt, false, mqtt->closing);
-        break;
-    }
-}
-
-/* An attempt that was given up has ended after all: now paho may be called for it. */
-static void handle_stuck(struct mqtt *mqtt, const struct inbox_event *event)
-{
-    if (event->kind != INBOX_MQTT_CONNECTED && event->kind != INBOX_MQTT_FAILED &&
-        event->kind != INBOX_MQTT_LOST)
-        return;
-    mqttlink_free(mqtt->stuck);
-    mqtt->stuck = NULL;
-    if (mqtt->link == NULL)
-        empty_inbox(mqtt);
+    if (mqtt->options.will_topic)
+        publish_will(mqtt);
+    mqtt_close(mqtt);
 }
 
 void mqtt_handle(struct mqtt *mqtt, const struct inbox_event *event)
 {
-    if (mqtt->link != NULL && event->generation == mqtt->link->generation)
-        handle_current(mqtt, event);
-    else if (mqtt->stuck != NULL && event->generation == mqtt->stuck->generation)
-        handle_stuck(mqtt, event);
-    mqttlink_discard(event);
+    (void)mqtt;
+    session_handle(event);
 }

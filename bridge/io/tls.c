@@ -1,5 +1,4 @@
-/* How strict TLS is, for libcurl (mqttconnect.c and paho/checkhost.c say the same to paho), and
- * what its failures mean. */
+/* How strict TLS is, and what its failures mean. */
 #include "tls.h"
 
 #include <openssl/ssl.h>
@@ -61,6 +60,8 @@ static CURLcode on_context(CURL *easy, void *context, void *none)
     (void)easy;
     (void)none;
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, on_verified);
+    /* link.c's output may have grown, and moved, before it is tried again. */
+    SSL_CTX_set_mode(context, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_ENABLE_PARTIAL_WRITE);
     return CURLE_OK;
 }
 

@@ -69,8 +69,6 @@ bool broker_has_tried(const struct broker *broker);
 /* Why there is no connection; "" while there is one, or before the first attempt has ended.
  * Borrowed until something changes. */
 const char *broker_reason(const struct broker *broker);
-/* Incoming messages that were dropped because too many waited, since the start. */
-uint64_t broker_dropped(const struct broker *broker);
 
 void broker_handle(struct broker *broker, const struct inbox_event *event);
 

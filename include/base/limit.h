@@ -35,11 +35,8 @@
 #define LIMIT_REFUSED_BODY 4096 /* bytes of a refused stream's answer, for its reason */
 #define LIMIT_MQTT_PACKET                                                                          \
     (8u * 1024 * 1024) /* bytes of one packet from the broker: the largest state and its topic */
-#define LIMIT_MQTT_BLOCK                                                                           \
-    (256u * 1024 * 1024 + 64 * 1024) /* bytes of one block of the MQTT library's: no packet of     \
-                                        3.1.1, with what the library puts around it, has more */
-#define LIMIT_MQTT_RECEIVE 1000      /* messages the broker may send ahead of acknowledgements */
-#define LIMIT_TOMBSTONES   20000     /* ids of jobs that are gone, remembered against late events */
+#define LIMIT_MQTT_RECEIVE 1000  /* messages the broker may send ahead of acknowledgements */
+#define LIMIT_TOMBSTONES   20000 /* ids of jobs that are gone, remembered against late events */
 #define LIMIT_REFUSED                                                                              \
     20000 /* ids whose states the broker refused; beyond that all are said again */
 #define LIMIT_QUARANTINE                                                                           \
@@ -52,7 +49,11 @@
 #define LIMIT_DEVICES       8192 /* devices found at the broker; earlier runs left 1000 at most */
 #define LIMIT_DEVICES_BYTES                                                                        \
     (64u * 1024 * 1024) /* bytes of their topics and payloads, of a few KiB each */
-#define LIMIT_INBOX_BYTES (64u * 1024 * 1024) /* bytes of messages received and not yet handled */
+#define LIMIT_SESSION_BYTES                                                                        \
+    (512 * 1024) /* bytes on their way to and from paho: a CONNECT with all its texts */
+#define LIMIT_WEBSOCKET_FRAME                                                                      \
+    (512u * 1024 *                                                                                 \
+        1024) /* bytes of one frame: MQTT's largest packet, and room for others beside it */
 #define LIMIT_OUTBOX_BYTES                                                                         \
     (256u * 1024 * 1024) /* bytes waiting for the broker; then the stream is paused */
 #define LIMIT_REFUSAL_BYTES                                                                        \

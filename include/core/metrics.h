@@ -32,7 +32,6 @@ struct metrics {
     bool ready, broker_connected, stream_paused;
     size_t waiting_messages, waiting_bytes, in_flight_messages, queue_limit;
     size_t commands_under_way;
-    uint64_t incoming_dropped;
     uint64_t log_lines_lost;
     struct metrics_process process;
 };

@@ -8,11 +8,28 @@
 #include "buf.h"
 
 /*
- * The MQTT packets that each event takes, as bytes: PUBLISH with QoS 0 or 1 (MQTT 3.1.1 and 5,
- * section 3.3) and the PUBACK of the latter (section 3.4). All others are the MQTT library's. On
- * one connection both it and the bridge number their packets, so each has half of the Packet
- * Identifiers (section 2.2.1). Pure: no I/O.
+ * MQTT packets as bytes: those of a publication, both ways, and what of the others the bridge has
+ * to know (MQTT 3.1.1 and 5; numbers of sections are those of MQTT 5). The others are the MQTT
+ * library's. On one connection both it and the bridge number their packets, so each has half of the
+ * Packet Identifiers (section 2.2.1). Pure: no I/O.
  */
+enum packet_type {
+    PACKET_CONNECT = 1,
+    PACKET_CONNACK,
+    PACKET_PUBLISH,
+    PACKET_PUBACK,
+    PACKET_PUBREC,
+    PACKET_PUBREL,
+    PACKET_PUBCOMP,
+    PACKET_SUBSCRIBE,
+    PACKET_SUBACK,
+    PACKET_UNSUBSCRIBE,
+    PACKET_UNSUBACK,
+    PACKET_PINGREQ,
+    PACKET_PINGRESP,
+    PACKET_DISCONNECT,
+};
+
 enum {
     PACKET_FIRST_IDENTIFIER = 0x8000, /* the bridge's are from here on */
     PACKET_IDENTIFIERS = 0x8000,      /* and as many */
@@ -24,7 +41,7 @@ struct packet_publish {
     size_t topic_length;
     const void *payload;
     size_t payload_length;
-    int qos;             /* 0 or 1 */
+    int qos;             /* 0 to 2 */
     uint16_t identifier; /* not part of the packet with QoS 0 */
     bool retain;
     bool version5;                /* else MQTT 3.1.1, and what follows is left out */
@@ -37,37 +54,17 @@ struct packet_publish {
  * than the buffer takes (out->failed). */
 bool packet_append_publish(struct buf *out, const struct packet_publish *publish) NODISCARD;
 
-/* Appends the PUBACK, with success, for what the broker has numbered so. False where the buffer
- * takes no more (out->failed). */
-bool packet_append_puback(struct buf *out, uint16_t identifier) NODISCARD;
+/* Appends a PUBACK, PUBREC, PUBREL or PUBCOMP with success. False where the buffer takes no more
+ * (out->failed). */
+bool packet_append_answer(struct buf *out, enum packet_type type, uint16_t identifier) NODISCARD;
 
-/* Finds the messages, and the PUBACKs that answer the bridge, in what the broker sends, in pieces
- * of any size. Zero-initialise for a new connection. */
-struct packet_reader {
-    size_t left;     /* of the packet under way, bytes that were not handed out yet */
-    bool left_ours;  /* it is a PUBACK of the bridge's, already reported */
-    bool unreadable; /* the stream is no MQTT: all of it is the library's, which knows what to do */
-};
+/* Bytes of the packet that begins here, with its header; SIZE_MAX where too few are there to say.
+ */
+size_t packet_size(const void *bytes, size_t length);
+/* Its type (section 2.1.2). */
+enum packet_type packet_type(const void *packet);
 
-enum packet_kind {
-    PACKET_MORE,    /* the beginning of a packet: nothing can be said before more has come */
-    PACKET_LIBRARY, /* bytes for the library */
-    PACKET_PUBLISH, /* a whole PUBLISH with QoS 0 or 1, for packet_read_message */
-    PACKET_PUBACK,  /* an answer to the bridge */
-    PACKET_SKIPPED, /* the rest of one */
-};
-
-struct packet_part {
-    enum packet_kind kind;
-    size_t size;         /* bytes from the beginning; 0 for PACKET_MORE only */
-    uint16_t identifier; /* of PACKET_PUBACK */
-    uint8_t reason_code; /* of PACKET_PUBACK: section 3.4.2.1; 0 in MQTT 3.1.1 */
-};
-
-/* Says what the first bytes are. PACKET_MORE with PACKET_DECIDES bytes or more only for a PUBLISH;
- * one that is larger than LIMIT_MQTT_PACKET, which the broker was told, is the library's. */
-enum { PACKET_DECIDES = 8 };
-struct packet_part packet_read(struct packet_reader *reader, const void *bytes, size_t size);
+/* What follows reads whole packets that an inspector has let pass (inspector.h). */
 
 /* A message: views of its packet. */
 struct packet_message {
@@ -80,30 +77,48 @@ struct packet_message {
     const char *correlation_data; /* NULL where none (MQTT 5, 3.3.2.3.6) */
     size_t correlation_length;
     uint32_t expiry_s; /* UINT32_MAX where none (MQTT 5, 3.3.2.3.3) */
-    int qos;           /* 0 or 1 */
+    int qos;
     uint16_t identifier;
     bool retain, duplicate;
 };
 
-/* Reads a PACKET_PUBLISH. False where it is not made as the specification has it, or has a Topic
- * Alias, which nobody has asked for: the library knows what to do then. Texts may be any bytes: not
- * every broker looks at what its clients send. */
-bool packet_read_message(
-    const void *bytes, size_t size, bool version5, struct packet_message *message) NODISCARD;
+/* A PUBLISH (section 3.3). The bytes of its texts may be anything: not every broker looks at what
+ * its clients send. */
+void packet_read_message(const void *packet, bool version5, struct packet_message *message);
 
 /* Whether the bytes are a text (section 1.5.4): well-formed UTF-8 without U+0000. */
 bool packet_is_text(const char *bytes, size_t length);
 /* Whether they can be a message's topic: text without wildcards, and not empty. */
 bool packet_is_topic_name(const char *topic, size_t length);
 
-/* What is among whole packets. */
-struct packet_counts {
-    unsigned subscriptions; /* SUBSCRIBE or UNSUBSCRIBE (sections 3.8 and 3.10) */
-    unsigned disconnects;   /* DISCONNECT: nothing may be sent behind it (section 3.14.4) */
+/* PUBACK, PUBREC, PUBREL and PUBCOMP (sections 3.4 to 3.7), and the identifier alone of SUBSCRIBE,
+ * SUBACK, UNSUBSCRIBE and UNSUBACK. */
+struct packet_answer {
+    uint16_t identifier;
+    uint8_t reason_code; /* 0 in MQTT 3.1.1 */
 };
+struct packet_answer packet_read_answer(const void *packet, bool version5);
 
-/* How many of the bytes are whole packets, from the beginning; all where they are no MQTT. Adds to
- * *counts what these are. */
-size_t packet_complete(const void *bytes, size_t size, struct packet_counts *counts);
+/* Why a broker refuses or ends a connection: views of the packet. */
+struct packet_reason {
+    int code;
+    const char *text; /* Reason String; NULL where none */
+    size_t text_length;
+    const char *server; /* Server Reference; NULL where none */
+    size_t server_length;
+};
+/* A DISCONNECT (section 3.14). */
+void packet_read_disconnect(const void *packet, struct packet_reason *reason);
+
+/* A CONNACK (section 3.2), with the specification's defaults for what it leaves out. */
+struct packet_connack {
+    struct packet_reason reason;
+    unsigned receive_maximum;
+    uint32_t maximum_packet_size;
+    int maximum_qos;
+    bool retain_available;
+    int keep_alive_s; /* Server Keep Alive; -1 where the client's holds */
+};
+void packet_read_connack(const void *packet, bool version5, struct packet_connack *connack);
 
 #endif

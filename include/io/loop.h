@@ -81,8 +81,8 @@ bool timer_is_set(const struct timer *timer);
 /* Calls free_object(object) at the end of this pass, after all callbacks of the pass. */
 void loop_free_later(struct loop *loop, void (*free_object)(void *object), void *object);
 
-/* An extra descriptor; ready is called with the poll(2) revents. At most 8. False if full, or where
- * the kernel refuses it. To be removed before it is closed. */
+/* An extra descriptor; ready is called with the poll(2) revents. At most 20. False if full, or
+ * where the kernel refuses it. To be removed before it is closed. */
 bool loop_add_fd(struct loop *loop, int fd, short events, void (*ready)(void *ctx, short revents),
     void *ctx) NODISCARD;
 /* What to wait for from now on: 0 for an end of it alone (POLLHUP, POLLERR). */

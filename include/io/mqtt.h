@@ -8,9 +8,9 @@
 #include "error.h"
 
 /*
- * One MQTT connection at a time, over paho's MQTTAsync, behind connect, publish, subscribe and
- * close. paho is called only in states known from its events; one handle a connection; every
- * callback of the library only pushes an event into the loop's inbox. All functions and all
+ * One MQTT connection at a time, over TCP, TLS, WebSocket or both, MQTT 5 or 3.1.1: connect,
+ * publish, subscribe, close. Connection and session are made by libcurl and paho (link.h,
+ * session.h); messages and their acknowledgements are read and written here. All functions and all
  * handler calls are on the owner thread.
  */
 struct mqtt;
@@ -89,59 +89,46 @@ struct mqtt_handler {
     void (*on_message)(void *ctx, const struct mqtt_message *message);
 };
 
-/* Silences paho's tracing and its heap check, removes environment variables that would redirect or
- * trace it (http_proxy, https_proxy, MQTT_C_CLIENT_TRACE*). Once, before any thread. */
+/* Silences paho's tracing, removes environment variables that would redirect or trace it
+ * (http_proxy, https_proxy, no_proxy, MQTT_C_CLIENT_TRACE*). Once, before any thread. */
 void mqtt_global_init(void);
 
 /* The handler is copied. */
 struct mqtt *mqtt_new(struct loop *loop, const struct mqtt_handler *handler);
-/* Gives up whatever is left without waiting for the network, except that it may wait about 100 ms
- * for the library's threads. A connection attempt that is under way is abandoned. No callbacks. */
+/* Drops the connection without DISCONNECT; may wait about 100 ms for paho's threads. No callbacks.
+ */
 void mqtt_free(struct mqtt *mqtt);
 
 enum mqtt_state mqtt_state(const struct mqtt *mqtt);
 
-/* From MQTT_IDLE only. False and the error (ERROR_BROKER) where not even the attempt can be made:
- * on impossible options, and while an attempt that on_down reported as stuck has not ended yet. */
+/* From MQTT_IDLE only. False and the error (ERROR_BROKER) where not even the attempt can be made.
+ */
 bool mqtt_connect(
     struct mqtt *mqtt, const struct mqtt_options *options, struct error *error) NODISCARD;
 
 /* In MQTT_CONNECTED only. How many more publications may be sent now. */
 unsigned mqtt_window_free(const struct mqtt *mqtt);
 /* Copies topic and payload. QoS and retain are lowered to what the broker allows.
- * To be called while mqtt_window_free is above 0. False where the library refuses: ERROR_BROKER,
- * the connection is going down; ERROR_RUN, no connection with this broker will take the
- * publication. */
+ * To be called while mqtt_window_free is above 0. False and the error (ERROR_RUN) where no
+ * connection with this broker will take the publication. */
 bool mqtt_publish(struct mqtt *mqtt, const struct mqtt_publication *publication, uint64_t sequence,
     struct error *error) NODISCARD;
 
-/* What is published between the two is handed to the broker at the second, together. */
-void mqtt_cork(struct mqtt *mqtt);
-void mqtt_uncork(struct mqtt *mqtt);
-
-/* Takes acknowledgements, and messages, that have come without waking the loop; the messages go to
- * the inbox. */
-void mqtt_look(const struct mqtt *mqtt);
-/* Whether mqtt_look finds those of what is in flight; otherwise they come by the inbox alone. */
-bool mqtt_can_look(const struct mqtt *mqtt);
+/* Sends what was published since the last time, together. */
+void mqtt_flush(struct mqtt *mqtt);
+/* While acknowledgements are to come: takes what has come, without waiting. */
+void mqtt_poll(struct mqtt *mqtt);
 
 /* Whether acknowledgements are wanted as soon as they come; that is so at first. Otherwise they
  * come with whatever the loop wakes up for next, which spares it half of its wake-ups at a low
  * rate. */
 void mqtt_want_acks(struct mqtt *mqtt, bool at_once);
 
-/* True where the library sleeps for 100 ms after each second in which it has read nothing, so that
- * a message that comes meanwhile waits. Constant. */
-bool mqtt_naps(void);
-
 /* In MQTT_CONNECTED only. The answer comes as on_subscribed(token). retain_as_published (MQTT 5,
  * 3.8.3.1): live messages keep the retain flag they were published with. */
 bool mqtt_subscribe(struct mqtt *mqtt, const char *filter, int qos, bool retain_as_published,
     uint64_t token, struct error *error) NODISCARD;
 bool mqtt_unsubscribe(struct mqtt *mqtt, const char *filter, struct error *error) NODISCARD;
-
-/* Incoming messages dropped because too many waited to be handled, since mqtt_new. */
-uint64_t mqtt_dropped(const struct mqtt *mqtt);
 
 /* The name of an MQTT 5 reason code (2.4), for people. Never NULL. */
 const char *mqtt_reason_text(int reason_code);
@@ -153,10 +140,6 @@ void mqtt_close(struct mqtt *mqtt);
  * broker forget the last will, so the will's message is published in front of it: it stands at the
  * broker until somebody says otherwise, however long the next connection takes. */
 void mqtt_close_with_will(struct mqtt *mqtt);
-
-/* Leaves the connection to the end of the process, without DISCONNECT, so that the broker publishes
- * the last will. From MQTT_CONNECTED only; mqtt_free has to follow. No callbacks. */
-void mqtt_abandon(struct mqtt *mqtt);
 
 /* The loop's inbox handler hands MQTT events here. */
 void mqtt_handle(struct mqtt *mqtt, const struct inbox_event *event);

@@ -23,9 +23,8 @@ struct mqtt {
     unsigned window, in_flight;
     uint64_t sent[SENT_MOST];
     size_t sent_count, acknowledged;
-    unsigned looks;
-    unsigned per_look; /* acknowledgements that each look finds */
-    bool can_look;
+    unsigned polls;
+    unsigned per_poll; /* acknowledgements that each poll finds */
     bool acks_at_once; /* as it was wanted last */
 };
 
@@ -54,12 +53,7 @@ bool mqtt_publish(struct mqtt *connection, const struct mqtt_publication *public
     return true;
 }
 
-void mqtt_cork(struct mqtt *connection)
-{
-    (void)connection;
-}
-
-void mqtt_uncork(struct mqtt *connection)
+void mqtt_flush(struct mqtt *connection)
 {
     (void)connection;
 }
@@ -72,16 +66,11 @@ static void acknowledge(unsigned count)
     }
 }
 
-void mqtt_look(const struct mqtt *connection)
+void mqtt_poll(struct mqtt *connection)
 {
     assert_ptr_equal(connection, &mqtt);
-    mqtt.looks++;
-    acknowledge(mqtt.per_look);
-}
-
-bool mqtt_can_look(const struct mqtt *connection)
-{
-    return connection->can_look;
+    mqtt.polls++;
+    acknowledge(mqtt.per_poll);
 }
 
 void mqtt_want_acks(struct mqtt *connection, bool at_once)
@@ -189,7 +178,6 @@ static void open_window(unsigned window)
     memset(&mqtt, 0, sizeof mqtt);
     memset(payload, 'x', sizeof payload);
     mqtt.window = window;
-    mqtt.can_look = true;
     payload_length = 100;
     flags = 0;
     pressure = PRESSURE_NONE;
@@ -200,7 +188,7 @@ static void open_window(unsigned window)
     publisher_pump(publisher);
     acknowledge(WINDOW);
     publisher_pump(publisher);
-    naps = mqtt.looks = 0;
+    naps = mqtt.polls = 0;
 }
 
 static int setup(void **state)
@@ -257,13 +245,6 @@ static void assert_no_nap(void)
     assert_true(mqtt.acks_at_once);
 }
 
-static void test_publisher_does_not_nap_where_nothing_can_be_looked_for(void **state)
-{
-    (void)state;
-    mqtt.can_look = false;
-    assert_no_nap();
-}
-
 static void test_publisher_does_not_nap_in_a_hurry(void **state)
 {
     (void)state;
@@ -289,17 +270,17 @@ static void test_publisher_follows_up(void **state)
 {
     (void)state;
     say_many(400);
-    mqtt.per_look = 7;
+    mqtt.per_poll = 7;
     size_t before = mqtt.sent_count;
     publisher_pump(publisher);
-    assert_int_equal(mqtt.looks, 4);
+    assert_int_equal(mqtt.polls, 4);
     assert_int_equal(mqtt.sent_count - before, WINDOW + 4 * 7);
     assert_int_equal(mqtt.in_flight, WINDOW);
     assert_int_equal(naps, 1);
-    mqtt.per_look = 0;
-    mqtt.looks = 0;
+    mqtt.per_poll = 0;
+    mqtt.polls = 0;
     publisher_pump(publisher);
-    assert_int_equal(mqtt.looks, 1);
+    assert_int_equal(mqtt.polls, 1);
 }
 
 static void test_publisher_sends_everything_in_order(void **state)
@@ -309,7 +290,7 @@ static void test_publisher_sends_everything_in_order(void **state)
     size_t first = mqtt.sent_count;
     say_many(500);
     for (unsigned pass = 0; !publisher_is_drained(publisher); pass++) {
-        mqtt.per_look = (unsigned)rand() % 5;
+        mqtt.per_poll = (unsigned)rand() % 5;
         publisher_collect(publisher);
         acknowledge((unsigned)rand() % 3);
         publisher_pump(publisher);
@@ -411,7 +392,6 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_publisher_naps_while_acknowledgements_come_in_quick_succession),
-        TEST(test_publisher_does_not_nap_where_nothing_can_be_looked_for),
         TEST(test_publisher_does_not_nap_in_a_hurry),
         TEST(test_publisher_lets_acknowledgements_lie_once_all_is_sent),
         TEST(test_publisher_follows_up),

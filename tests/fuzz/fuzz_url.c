@@ -13,11 +13,11 @@
 
 #include "answer.h"
 #include "backoff.h"
+#include "brokerurl.h"
 #include "config.h"
 #include "httpurl.h"
 #include "limit.h"
 #include "mem.h"
-#include "mqttconnect.h"
 #include "topic.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -102,16 +102,17 @@ static void try_aiva_url(const char *text)
 static void try_mqtt_url(const char *text)
 {
     struct config *config = configure(&(struct variable){"MQTT_URL", text});
-    struct mqttconnect_address address;
+    struct brokerurl url;
     struct error error;
     if (!config)
         return;
-    if (mqttconnect_address(config->mqtt.url, &address, &error)) {
+    if (brokerurl_parse(config->mqtt.url, &url, &error)) {
+        const char *end = config->mqtt.url + strlen(config->mqtt.url);
         bool tls =
             strncmp(config->mqtt.url, "mqtts", 5) == 0 || strncmp(config->mqtt.url, "wss", 3) == 0;
-        assert(address.tls == tls && strlen(address.uri) < sizeof address.uri);
-        assert(strncmp(address.uri, "ssl://", 6) == 0 || strncmp(address.uri, "tcp://", 6) == 0 ||
-               strncmp(address.uri, "ws", 2) == 0);
+        assert(url.tls == tls && url.port >= 1 && url.port <= 65535);
+        assert(url.host_length > 0 && url.host + url.host_length <= end);
+        assert(!memchr(url.host, '@', url.host_length) && url.path[0] == '/');
     }
     config_free(config);
 }

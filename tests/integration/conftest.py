@@ -113,12 +113,6 @@ def preloading(name, **more):
 
 
 @pytest.fixture
-def lean():
-    """Only where the bridge has a say in what the MQTT library does, as late_end has to."""
-    preloading("late_end")
-
-
-@pytest.fixture
 def slow_dns():
     """The environment in which names that end in .slow.test take 30 seconds to look up."""
     return preloading("slow_dns", SLOW_DNS_S="30")
@@ -129,19 +123,6 @@ def witness(tmp_path):
     """A witness inside the bridge: start it with `witness.env`, then see `witness.report`."""
     report = tmp_path / "witness"
     return types.SimpleNamespace(env=preloading("witness", WITNESS=str(report)), report=report)
-
-
-@pytest.fixture
-def no_pairs():
-    """The environment in which there are no descriptors for a pair of sockets."""
-    return preloading("no_pairs")
-
-
-@pytest.fixture
-def late_end():
-    """The environment in which threads take half a second to end, and the bridge ends with 99 where
-    it does not wait for them."""
-    return preloading("late_end")
 
 
 @pytest.fixture

@@ -167,12 +167,6 @@ def test_a_pending_command_is_answered(bad):
     assert_offline(bad)
 
 
-def test_threads_of_the_library_end_late(world, late_end):
-    """The process waits for them: at their end they give back what OpenSSL has kept for them."""
-    world.start(env=late_end)
-    stop(world)
-
-
 def test_name_of_the_broker_hangs(bad, slow_dns):
     """The look-up takes half a minute; the stop does not."""
     bad.bridge.start({"mqtt.url": f"mqtt://broker.slow.test:{bad.broker.port}"}, slow_dns)

@@ -54,32 +54,18 @@ def test_mqtt_over_tls(make_world, authority, version):
                          "mqtt.ca_file": str(authority.file)})
 
 
-@pytest.mark.usefixtures("lean")
 def test_whom_it_interrupts(make_world, authority):
-    """Nobody over plain TCP, where it works alone; with TLS, or QoS 2, the library's threads are at
-    work, and each would wait for its turn."""
+    """Nobody, while it is connected, whatever the transport and the QoS."""
     port = free_port()
     world = make_world(broker={"options": listener(port, authority)})
-    world.start()
-    assert os.sched_getscheduler(world.bridge.pid) == os.SCHED_BATCH
+    for config in ({"mqtt.url": f"mqtts://127.0.0.1:{port}", "mqtt.ca_file": str(authority.file)},
+                   {"mqtt.qos": 2}, None):
+        world.start(config=config)
+        assert os.sched_getscheduler(world.bridge.pid) == os.SCHED_BATCH, config
+        if config:
+            world.bridge.stop()
     world.broker.kill()
     wait_until(lambda: os.sched_getscheduler(world.bridge.pid) == os.SCHED_OTHER, "the usual policy")
-    world.bridge.stop()
-    world.broker.start()
-    world.record()
-    for config in ({"mqtt.url": f"mqtts://127.0.0.1:{port}", "mqtt.ca_file": str(authority.file)},
-                   {"mqtt.qos": 2}):
-        world.start(config=config)
-        assert os.sched_getscheduler(world.bridge.pid) == os.SCHED_OTHER, config
-        world.bridge.stop()
-
-
-@pytest.mark.usefixtures("lean")
-def test_no_descriptors_for_the_way_past_the_library(world, no_pairs):
-    """There is one, for the socket. The library then does all the work."""
-    world.start([job("one")], env=no_pairs)
-    assert world.command("one", "refresh")["ok"]
-    assert os.sched_getscheduler(world.bridge.pid) == os.SCHED_OTHER
 
 
 def test_a_broker_of_another_authority(make_world, authority, stranger):

@@ -32,7 +32,6 @@ from wire import (  # noqa: E402
 INTERVALS = {"aiva.resync_interval_s": 5, "aiva.list_interval_s": 2, "aiva.poll_interval_s": 1,
              "aiva.idle_timeout_s": 5, "commands.timeout_s": 5}
 
-SUPPRESSIONS = Path(__file__).resolve().parents[1] / "lsan.supp"
 
 now = time.monotonic
 
@@ -223,8 +222,7 @@ class World:
         self.history.runs.append(Run(len(self.history.runs) + 1, now()))
         self.bridge.start(env={
             # Freed memory that is kept for reports would look like a leak.
-            "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "quarantine_size_mb=8"),
-            "LSAN_OPTIONS": f"suppressions={SUPPRESSIONS}:print_suppressions=0"})
+            "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "quarantine_size_mb=8")})
 
     def stop_bridge(self, how):
         """`kill` or `term`. An orderly stop has to end with 0, in time."""

@@ -15,7 +15,6 @@
 #include <cmocka.h>
 
 #include "file.h"
-#include "memfile.h"
 
 static char directory[] = "/tmp/test_file.XXXXXX";
 
@@ -101,35 +100,11 @@ static void test_file_refuses_what_is_no_regular_file(void **state)
     close(fd);
 }
 
-static void test_memfile_can_be_opened_by_its_name_and_not_changed(void **state)
-{
-    struct error error = {0};
-    struct memfile file;
-    struct buf out;
-    (void)state;
-    buf_init(&out, 100);
-    assert_true(memfile_open(&file, "content", &error));
-    for (int i = 0; i < 2; i++) {
-        buf_reset(&out);
-        assert_true(file_read(file.path, &out, &error));
-        assert_string_equal(out.data, "content");
-    }
-    assert_int_equal(write(file.fd, "x", 1), -1);
-    assert_int_equal(ftruncate(file.fd, 0), -1);
-    assert_true((fcntl(file.fd, F_GETFD) & FD_CLOEXEC) != 0);
-    memfile_close(&file);
-    assert_int_equal(file.fd, -1);
-    assert_string_equal(file.path, "");
-    memfile_close(&file);
-    buf_clear(&out);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_file_is_read_up_to_the_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_file_refuses_what_is_no_regular_file, setup, teardown),
-        cmocka_unit_test(test_memfile_can_be_opened_by_its_name_and_not_changed),
         cmocka_unit_test(test_file_that_is_not_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,34 +14,6 @@
 
 #include "scheduling.h"
 
-static void *read_mask(void *ctx)
-{
-    sched_getaffinity(0, sizeof(cpu_set_t), ctx);
-    return NULL;
-}
-
-static void test_scheduling_gathers_threads_until_it_is_released(void **state)
-{
-    cpu_set_t before, gathered, inherited, after;
-    pthread_t thread;
-
-    (void)state;
-    read_mask(&before);
-    scheduling_release();
-    read_mask(&after);
-    assert_true(CPU_EQUAL(&before, &after));
-    scheduling_gather();
-    read_mask(&gathered);
-    assert_int_equal(CPU_COUNT(&gathered), 1);
-    assert_int_equal(pthread_create(&thread, NULL, read_mask, &inherited), 0);
-    assert_int_equal(pthread_join(thread, NULL), 0);
-    assert_true(CPU_EQUAL(&inherited, &gathered));
-    scheduling_gather();
-    scheduling_release();
-    read_mask(&after);
-    assert_true(CPU_EQUAL(&before, &after));
-}
-
 struct policies {
     int chosen; /* before; -1: none */
     int modest;
@@ -135,27 +107,12 @@ static void test_scheduling_goes_on_where_the_system_refuses(void **state)
     assert_int_equal(policies.released, SCHED_OTHER);
 }
 
-/* As where a connection begins with the library and goes on without it. */
-static void test_scheduling_runs_anywhere_when_modest(void **state)
-{
-    cpu_set_t before, modest;
-    (void)state;
-    read_mask(&before);
-    scheduling_gather();
-    scheduling_be_modest();
-    read_mask(&modest);
-    assert_true(CPU_EQUAL(&modest, &before));
-    scheduling_release();
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scheduling_is_modest_until_it_is_released),
         cmocka_unit_test(test_scheduling_leaves_what_was_chosen),
         cmocka_unit_test(test_scheduling_goes_on_where_the_system_refuses),
-        cmocka_unit_test(test_scheduling_runs_anywhere_when_modest),
-        cmocka_unit_test(test_scheduling_gathers_threads_until_it_is_released),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

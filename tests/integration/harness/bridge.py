@@ -2,14 +2,12 @@
 
 import json
 import os
-import pathlib
 import signal
 import subprocess
 
 from .process import Program, environment
 from .waiting import PATIENCE
 
-FOREIGN_LEAKS = pathlib.Path(__file__).parents[2] / "lsan.supp"
 SANITIZER_MARKS = ("Sanitizer", "runtime error")
 
 
@@ -52,9 +50,7 @@ class Bridge(Program):
     def start(self, overrides=None, env=None):
         """Starts the bridge; does not wait for anything."""
         self._wanted = True
-        self.spawn([self.binary, "--config", self.write_config(overrides)],
-                   {"LSAN_OPTIONS": f"suppressions={FOREIGN_LEAKS}:print_suppressions=0",
-                    **(env or {})})
+        self.spawn([self.binary, "--config", self.write_config(overrides)], env)
 
     def stop(self, number=signal.SIGTERM, code=0):
         """An orderly stop: the exit code is asserted."""
