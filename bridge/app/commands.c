@@ -65,8 +65,9 @@ struct command {
     struct http_request *call;
     uint64_t mark;
     bool may_ask;             /* the stream was waited for before this try */
-    struct http_answer *kept; /* what was done, until it may be applied */
+    struct http_answer *kept; /* what was done, until it has been applied */
     struct catchup_wait wait; /* for the stream: before a try, or with `kept` after it */
+    struct tracker_list list; /* with `kept`: a refresh of the bridge has one */
 };
 
 TAILQ_HEAD(command_queue, command);
@@ -117,6 +118,7 @@ static void free_command(struct command *command)
 {
     timer_stop(&command->timer);
     catchup_cancel(&command->wait);
+    tracker_drop_list(&command->list);
     http_answer_free(command->kept);
     request_clear(&command->request);
     free(command);
@@ -177,17 +179,10 @@ static bool is_worth_another_try(int status)
     return status == 0 || status == 429 || status >= 500;
 }
 
-/* A cancel or a refresh answers with the job, a refresh of the bridge with the list. */
+/* A cancel or a refresh answers with the job. */
 static bool take_in(struct command *command, const struct http_answer *http, struct error *error)
 {
     struct commands *commands = command->owner;
-    if (!command->request.level) {
-        if (!tracker_list(commands->tracker, http->body, http->length, command->mark, true,
-                PAYLOAD_COMMAND, error))
-            return false;
-        poller_follow_list(commands->poller);
-        return true;
-    }
     if (command->verb->method == HTTP_DELETE) {
         tracker_gone(commands->tracker, command->request.job_id, PAYLOAD_COMMAND);
         return true;
@@ -198,32 +193,21 @@ static bool take_in(struct command *command, const struct http_answer *http, str
         mark, PAYLOAD_COMMAND, error);
 }
 
-/* It was done, but AIVA said something before it that cannot be read in time. The list is read
- * once reading goes on. */
+/* It was done, but cannot be applied in time: AIVA said something before it that is still to be
+ * read, or a list is long. The list is read once that is over. */
 static void leave_to_list(struct command *command)
 {
     struct commands *commands = command->owner;
     log_info_limited(&commands->late_limit, loop_now(commands->loop),
-        "%s: done, but too much waits for the broker: the topics follow with the next list",
-        command->request.command);
+        "%s: done, but %s: the topics follow with the next list", command->request.command,
+        command->list.tracker ? "the list is too long for its time (commands.timeout_s)"
+                              : "too much waits for the broker");
     poller_want_list(commands->poller);
 }
 
-/* `applies`: nothing that was said before it is still to come. */
-static void succeed(struct command *command, const struct http_answer *http, bool applies)
+static void succeed(struct command *command, const struct http_answer *http)
 {
-    struct error error;
     struct verdict verdict = {.http_status = http->status};
-    if (!applies) {
-        leave_to_list(command);
-    } else if (!take_in(command, http, &error)) {
-        /* It may have been carried out all the same: the list will tell. */
-        poller_want_list(command->owner->poller);
-        verdict.error = "upstream_error";
-        verdict.detail = error.text;
-        finish(command, &verdict);
-        return;
-    }
     struct answer_said said = {0};
     if (command->request.level)
         answer_read_said(http, command->owner->config, &said);
@@ -231,6 +215,28 @@ static void succeed(struct command *command, const struct http_answer *http, boo
     verdict.message = said.message.data;
     finish(command, &verdict);
     answer_clear_said(&said);
+}
+
+/* It may have been carried out all the same: the list will tell. */
+static void fail_to_apply(
+    struct command *command, const struct http_answer *http, const struct error *error)
+{
+    poller_want_list(command->owner->poller);
+    finish(command, &(struct verdict){
+                        .error = "upstream_error",
+                        .http_status = http->status,
+                        .detail = error->text,
+                    });
+}
+
+/* Nothing that was said before it is still to come. */
+static void apply(struct command *command, const struct http_answer *http)
+{
+    struct error error;
+    if (take_in(command, http, &error))
+        succeed(command, http);
+    else
+        fail_to_apply(command, http, &error);
 }
 
 /* The last try decides: it got an answer, or it did not. */
@@ -286,12 +292,62 @@ static bool is_done(const struct command *command, const struct http_answer *htt
                                  (deletes && http->status == 404 && command->tries > 1));
 }
 
-static void succeed_with_kept(struct command *command, bool applies)
+/* The caller frees it. */
+static struct http_answer *release_kept(struct command *command)
 {
     struct http_answer *kept = command->kept;
     command->kept = NULL;
     command->owner->calls--;
-    succeed(command, kept, applies);
+    return kept;
+}
+
+static void list_taken(void *ctx, const struct error *error)
+{
+    struct command *command = ctx;
+    struct commands *commands = command->owner;
+    struct http_answer *kept = release_kept(command);
+    if (error) {
+        fail_to_apply(command, kept, error);
+    } else {
+        poller_follow_list(commands->poller);
+        succeed(command, kept);
+    }
+    http_answer_free(kept);
+    pump(commands);
+}
+
+static void take_list(struct command *command)
+{
+    command->list = (struct tracker_list){
+        .body = command->kept->body,
+        .length = command->kept->length,
+        .mark = command->mark,
+        .removes = true,
+        .source = PAYLOAD_COMMAND,
+        .done = list_taken,
+        .ctx = command,
+    };
+    timer_set(&command->timer, command->deadline_ms);
+    tracker_take_list(command->owner->tracker, &command->list);
+}
+
+static void apply_kept(struct command *command)
+{
+    if (!command->request.level) {
+        take_list(command);
+        return;
+    }
+    struct http_answer *kept = release_kept(command);
+    apply(command, kept);
+    http_answer_free(kept);
+}
+
+static void leave_kept_to_list(struct command *command)
+{
+    struct http_answer *kept = release_kept(command);
+    leave_to_list(command);
+    tracker_drop_list(&command->list);
+    succeed(command, kept);
     http_answer_free(kept);
 }
 
@@ -300,23 +356,30 @@ static void on_caught_up(void *ctx, enum catchup_result result)
 {
     struct command *command = ctx;
     struct commands *commands = command->owner;
-    if (command->kept)
-        succeed_with_kept(command, result == CATCHUP_READ);
-    else
+    if (!command->kept)
         command->may_ask = true;
+    else if (result == CATCHUP_READ)
+        apply_kept(command);
+    else
+        leave_kept_to_list(command);
     pump(commands);
 }
 
 static void apply_in_turn(struct command *command, const struct http_answer *http)
 {
     struct commands *commands = command->owner;
-    if (catchup_is_read(commands->catchup)) {
-        succeed(command, http, true);
+    bool is_read = catchup_is_read(commands->catchup);
+    if (is_read && command->request.level) {
+        apply(command, http);
         return;
     }
     commands->calls++;
     command->kept = http_answer_keep(http);
-    catchup_await(commands->catchup, &command->wait, command->deadline_ms, on_caught_up, command);
+    if (is_read)
+        take_list(command);
+    else
+        catchup_await(
+            commands->catchup, &command->wait, command->deadline_ms, on_caught_up, command);
 }
 
 static void end_call(struct command *command)
@@ -386,12 +449,18 @@ static void call_now(struct command *command)
 static void fire(void *ctx)
 {
     struct command *command = ctx;
-    if (loop_now(command->owner->loop) >= command->deadline_ms) {
+    struct commands *commands = command->owner;
+    if (command->kept) {
+        leave_kept_to_list(command);
+        pump(commands);
+        return;
+    }
+    if (loop_now(commands->loop) >= command->deadline_ms) {
         run_out(command, "its time is over (commands.timeout_s, or the message's own expiry)");
         return;
     }
     timer_set(&command->timer, command->deadline_ms);
-    pump(command->owner);
+    pump(commands);
 }
 
 /* What AIVA said before the question is not to be taken for newer than the answer. */
@@ -418,7 +487,7 @@ static void pump(struct commands *commands)
     struct command *command = TAILQ_FIRST(&commands->queue);
     while (command && commands->calls < CONCURRENT_CALLS) {
         struct command *next = TAILQ_NEXT(command, link);
-        bool is_busy = command->call || catchup_is_awaited(&command->wait);
+        bool is_busy = command->call || command->kept || catchup_is_awaited(&command->wait);
         if (!is_busy && command->retry_at_ms <= now && now < command->deadline_ms)
             try_now(command);
         command = next;
@@ -561,6 +630,21 @@ size_t commands_under_way(const struct commands *commands)
     return commands->under_way;
 }
 
+/* Nothing more will be read, and no list be worked off. */
+static void stop_kept(struct command *command)
+{
+    struct http_answer *kept = release_kept(command);
+    if (command->request.level)
+        apply(command, kept);
+    else
+        finish(command, &(struct verdict){
+                            .error = "timeout",
+                            .http_status = kept->status,
+                            .detail = "the bridge was stopped before AIVA's list was applied",
+                        });
+    http_answer_free(kept);
+}
+
 void commands_stop(struct commands *commands)
 {
     commands->stopped = true;
@@ -569,8 +653,7 @@ void commands_stop(struct commands *commands)
         catchup_cancel(&command->wait);
         /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not see TAILQ_REMOVE in run_out. */
         if (command->kept) {
-            /* Nothing more will be read. */
-            succeed_with_kept(command, true);
+            stop_kept(command);
             continue;
         }
         http_cancel(command->call);

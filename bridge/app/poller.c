@@ -68,6 +68,7 @@ static void end_list(struct poller *poller)
 {
     poller_end_request(poller, &poller->list_request);
     catchup_cancel(&poller->list_wait);
+    tracker_drop_list(&poller->list);
     http_answer_free(poller->list_kept);
     poller->list_kept = NULL;
 }
@@ -130,7 +131,7 @@ static int64_t list_allowed_ms(const struct poller *poller)
 
 static bool list_is_under_way(const struct poller *poller)
 {
-    return poller->list_request || catchup_is_awaited(&poller->list_wait);
+    return poller->list_request || poller->list_kept || catchup_is_awaited(&poller->list_wait);
 }
 
 static void plan_list(struct poller *poller, int64_t wait_ms)
@@ -151,14 +152,8 @@ static void list_failed(struct poller *poller, const struct http_answer *answer,
     poller->handler.on_outcome(poller->handler.ctx, outcome, detail);
 }
 
-static void apply_list(struct poller *poller, const struct http_answer *answer)
+static void list_applied(struct poller *poller)
 {
-    struct error error;
-    if (!tracker_list(poller->tracker, answer->body, answer->length, poller->list_mark,
-            !poller->list_adds_only, PAYLOAD_LIST, &error)) {
-        list_failed(poller, answer, error.text);
-        return;
-    }
     retry_succeeded(&poller->list_retry);
     if (!poller->list_adds_only)
         plan_list(poller, poller->mode == POLLER_ALONE ? poller->list_ms : poller->resync_ms);
@@ -169,6 +164,32 @@ static void apply_list(struct poller *poller, const struct http_answer *answer)
     if (poller->mode == POLLER_BESIDE_STREAM || poller->round_started_ms == 0)
         rounds_start(poller);
     poller->handler.on_outcome(poller->handler.ctx, POLLER_OK, "");
+}
+
+static void list_taken(void *ctx, const struct error *error)
+{
+    struct poller *poller = ctx;
+    struct http_answer *kept = poller->list_kept;
+    poller->list_kept = NULL;
+    if (error)
+        list_failed(poller, kept, error->text);
+    else
+        list_applied(poller);
+    http_answer_free(kept);
+}
+
+static void take_list(struct poller *poller)
+{
+    poller->list = (struct tracker_list){
+        .body = poller->list_kept->body,
+        .length = poller->list_kept->length,
+        .mark = poller->list_mark,
+        .removes = !poller->list_adds_only,
+        .source = PAYLOAD_LIST,
+        .done = list_taken,
+        .ctx = poller,
+    };
+    tracker_take_list(poller->tracker, &poller->list);
 }
 
 /* What the stream has to say first cannot be read: the list is asked for once reading goes on. */
@@ -183,13 +204,12 @@ static void put_list_off(struct poller *poller)
 static void list_caught_up(void *ctx, enum catchup_result result)
 {
     struct poller *poller = ctx;
-    struct http_answer *kept = poller->list_kept;
-    poller->list_kept = NULL;
-    if (result == CATCHUP_READ)
-        apply_list(poller, kept);
-    else
-        put_list_off(poller);
-    http_answer_free(kept);
+    if (result == CATCHUP_READ) {
+        take_list(poller);
+        return;
+    }
+    end_list(poller);
+    put_list_off(poller);
 }
 
 static void list_answered(void *ctx, const struct http_answer *answer)
@@ -203,12 +223,13 @@ static void list_answered(void *ctx, const struct http_answer *answer)
         char why[LIMIT_DETAIL + 32];
         answer_describe(answer, why, sizeof why);
         list_failed(poller, answer, why);
-    } else if (catchup_is_read(poller->catchup)) {
-        apply_list(poller, answer);
-    } else {
-        poller->list_kept = http_answer_keep(answer);
-        catchup_await(poller->catchup, &poller->list_wait, INT64_MAX, list_caught_up, poller);
+        return;
     }
+    poller->list_kept = http_answer_keep(answer);
+    if (catchup_is_read(poller->catchup))
+        take_list(poller);
+    else
+        catchup_await(poller->catchup, &poller->list_wait, INT64_MAX, list_caught_up, poller);
 }
 
 static void ask_for_list(struct poller *poller)
@@ -255,7 +276,13 @@ static void begin_list(struct poller *poller, bool adds_only)
         catchup_await(poller->catchup, &poller->list_wait, until, list_may_be_asked, poller);
 }
 
-/* A list that is under way for details serves for this one too. */
+static void list_removes_too(struct poller *poller)
+{
+    poller->list_adds_only = false;
+    poller->list.removes = true;
+}
+
+/* A list that is under way for details serves for this one too, also while it is taken in. */
 static void fire_list(void *ctx)
 {
     struct poller *poller = ctx;
@@ -265,12 +292,13 @@ static void fire_list(void *ctx)
     else if (loop_now(poller->loop) < list_allowed_ms(poller))
         timer_set(&poller->list_timer, list_allowed_ms(poller));
     else if (list_is_under_way(poller))
-        poller->list_adds_only = false;
+        list_removes_too(poller);
     else
         begin_list(poller, false);
 }
 
-/* The plan for the next list that also removes stays as it is. */
+/* The plan for the next list that also removes stays as it is. One that is being taken in may be
+ * older than the job that details are wanted of. */
 static void fire_details(void *ctx)
 {
     struct poller *poller = ctx;
@@ -278,6 +306,8 @@ static void fire_details(void *ctx)
         timer_set(&poller->details_timer, loop_now(poller->loop) + POLLER_PAUSED_WAIT_MS);
     else if (loop_now(poller->loop) < list_allowed_ms(poller))
         timer_set(&poller->details_timer, list_allowed_ms(poller));
+    else if (poller->list_kept)
+        timer_set(&poller->details_timer, loop_now(poller->loop) + DETAILS_DELAY_MS);
     else if (!list_is_under_way(poller))
         begin_list(poller, true);
 }

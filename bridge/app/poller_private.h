@@ -13,6 +13,7 @@
 #include "log.h"
 #include "loop.h"
 #include "retry.h"
+#include "tracker.h"
 
 #define POLLER_CONCURRENT_CALLS 4
 /* Between two looks whether the stream has caught up. */
@@ -46,7 +47,8 @@ struct poller {
     struct timer list_timer;
     struct timer round_timer;
     struct http_request *list_request;
-    struct http_answer *list_kept; /* until it may be applied */
+    struct http_answer *list_kept; /* until it has been applied */
+    struct tracker_list list;      /* with list_kept, once that may be applied */
     struct catchup_wait list_wait; /* before the request, or with list_kept after it */
     uint64_t list_mark;
     bool list_adds_only;   /* of the request under way */
@@ -56,6 +58,9 @@ struct poller {
     int64_t list_asked_ms;
     struct status_call calls[POLLER_CONCURRENT_CALLS];
     struct catchup_wait round_wait; /* before a round */
+    struct timer collect_timer;     /* the next turn of collecting a round */
+    bool round_uncollected;         /* that was given up on the way */
+    bool round_shuffled;            /* the one that is being collected */
     struct ids round;               /* still to be asked for, taken from the end */
     struct ids failed;              /* to be asked for again */
     unsigned round_failures;        /* in a row */

@@ -31,25 +31,6 @@ static void end_call(struct status_call *call)
     call->id = NULL;
 }
 
-static void collect_round(struct poller *poller)
-{
-    const struct jobs *jobs = tracker_jobs(poller->tracker);
-    for (const struct job *job = jobs_next(jobs, NULL); job; job = jobs_next(jobs, job))
-        if (!job_has_ended(job) && topic_classify_id(job->id, strlen(job->id)) == TOPIC_ID_URL_SAFE)
-            ids_take(&poller->round, xstrdup(job->id));
-}
-
-/* After a round that was given up, so that those who come last in the table get their turn. */
-static void shuffle_round(struct poller *poller)
-{
-    for (size_t left = poller->round.count; left > 1; left--) {
-        size_t other = (size_t)(entropy_u64() % left);
-        char *id = poller->round.items[other];
-        poller->round.items[other] = poller->round.items[left - 1];
-        poller->round.items[left - 1] = id;
-    }
-}
-
 static bool round_is_over(const struct poller *poller)
 {
     if (poller->round.count > 0)
@@ -68,8 +49,12 @@ static void plan_round(struct poller *poller, int64_t at_least_ms)
     timer_set(&poller->round_timer, at);
 }
 
+/* Where not all of it has been collected, the next one begins anew. */
 static void put_round_off(struct poller *poller)
 {
+    if (timer_is_set(&poller->collect_timer))
+        poller->round_uncollected = true;
+    timer_stop(&poller->collect_timer);
     while (poller->round.count > 0)
         ids_take(&poller->failed, ids_last(&poller->round));
 }
@@ -217,7 +202,7 @@ static void plan_next_round(struct poller *poller)
 static void start_calls(struct poller *poller)
 {
     int64_t held = held_until(poller);
-    if (catchup_is_awaited(&poller->round_wait))
+    if (catchup_is_awaited(&poller->round_wait) || timer_is_set(&poller->collect_timer))
         return;
     if (held != 0 && poller->round.count > 0) {
         put_round_off(poller);
@@ -250,16 +235,57 @@ static void begin_round(struct poller *poller)
     start_calls(poller);
 }
 
+/* After a round that was given up each job comes to any place, so that those who come last in the
+ * table get their turn. */
+static void put_into_round(struct poller *poller, const char *id)
+{
+    struct ids *round = &poller->round;
+    ids_take(round, xstrdup(id));
+    if (!poller->round_shuffled)
+        return;
+    char **last = &round->items[round->count - 1];
+    char **other = &round->items[entropy_u64() % round->count];
+    char *moved = *other;
+    *other = *last;
+    *last = moved;
+}
+
+/* What was open before goes, then all jobs are looked at. False: that is done. */
+static bool collect_one(struct poller *poller)
+{
+    if (poller->failed.count > 0) {
+        free(ids_last(&poller->failed));
+        return true;
+    }
+    const struct job *job = jobs_walk_next(tracker_jobs(poller->tracker), JOBS_WALK_ROUND);
+    if (job && !job_has_ended(job) &&
+        topic_classify_id(job->id, strlen(job->id)) == TOPIC_ID_URL_SAFE)
+        put_into_round(poller, job->id);
+    return job != NULL;
+}
+
+/* There may be a million jobs: in turns. */
+static void fire_collect(void *ctx)
+{
+    struct poller *poller = ctx;
+    int64_t begun = loop_turn_begin();
+    while (collect_one(poller)) {
+        if (loop_turn_is_over(begun)) {
+            timer_set(&poller->collect_timer, loop_now(poller->loop));
+            return;
+        }
+    }
+    begin_round(poller);
+}
+
 void rounds_start(struct poller *poller)
 {
-    bool given_up = poller->round_failures >= FAILURES_MOST;
+    poller->round_shuffled = poller->round_failures >= FAILURES_MOST;
     timer_stop(&poller->round_timer);
-    ids_drop_all(&poller->round);
-    ids_drop_all(&poller->failed);
-    collect_round(poller);
-    if (given_up)
-        shuffle_round(poller);
-    begin_round(poller);
+    put_round_off(poller);
+    poller->round_uncollected = false;
+    jobs_walk_begin(tracker_jobs(poller->tracker), JOBS_WALK_ROUND);
+    fire_collect(poller);
 }
 
 /* Beside the stream: what the last round has left open. Alone: everything. */
@@ -267,7 +293,7 @@ static void fire_round(void *ctx)
 {
     struct poller *poller = ctx;
     struct ids none = poller->round;
-    if (poller->mode == POLLER_ALONE || poller->round.count > 0) {
+    if (poller->mode == POLLER_ALONE || poller->round.count > 0 || poller->round_uncollected) {
         rounds_start(poller);
         return;
     }
@@ -279,6 +305,7 @@ static void fire_round(void *ctx)
 void rounds_init(struct poller *poller)
 {
     timer_init(&poller->round_timer, poller->loop, fire_round, poller);
+    timer_init(&poller->collect_timer, poller->loop, fire_collect, poller);
     for (size_t i = 0; i < POLLER_CONCURRENT_CALLS; i++)
         poller->calls[i].poller = poller;
 }
@@ -286,6 +313,8 @@ void rounds_init(struct poller *poller)
 void rounds_end(struct poller *poller)
 {
     timer_stop(&poller->round_timer);
+    timer_stop(&poller->collect_timer);
+    poller->round_uncollected = false;
     catchup_cancel(&poller->round_wait);
     for (size_t i = 0; i < POLLER_CONCURRENT_CALLS; i++)
         end_call(&poller->calls[i]);

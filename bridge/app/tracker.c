@@ -41,6 +41,7 @@ struct tracker *tracker_new(struct loop *loop, struct publisher *publisher,
     tracker->counts_ms = loop_now(loop) - COUNTS_INTERVAL_MS;
     timer_init(&tracker->counts_timer, loop, fire_counts, tracker);
     tracker_init_turns(tracker);
+    tracker_init_listing(tracker);
     return tracker;
 }
 
@@ -49,6 +50,7 @@ void tracker_free(struct tracker *tracker)
     if (!tracker)
         return;
     timer_stop(&tracker->counts_timer);
+    tracker_clear_listing(tracker);
     tracker_clear_turns(tracker);
     jobs_free(tracker->jobs);
     ids_clear(&tracker->refused);
@@ -238,7 +240,7 @@ static const char *describe_update(
 }
 
 /* Names the job as far as it is known; the rest of the text may hold what nobody should read. */
-static void report_unusable(
+void tracker_report_unusable(
     struct tracker *tracker, enum job_update_result result, const char *where)
 {
     char described[JSON_DESCRIBED];
@@ -288,12 +290,7 @@ void tracker_report_full(struct tracker *tracker)
         jobs_count(tracker->jobs), LIMIT_JOBS_BYTES >> 20, tracker->update.id);
 }
 
-/*
- * Says what tracker->update has changed. `always`: the state is said whatever it changed; so it is
- * for each event of the stream, and for what a command has asked. News of the status goes ahead
- * of its event. Returns whether the job was not known, or is thought to be gone.
- */
-static bool apply(
+bool tracker_apply(
     struct tracker *tracker, uint64_t mark, bool from_list, enum payload_source source, bool always)
 {
     struct job_change change;
@@ -337,75 +334,16 @@ bool tracker_event(struct tracker *tracker, const char *data, size_t length)
     enum job_update_result result = job_update_read(&tracker->update, data, length);
     if (result != JOB_UPDATE_OK) {
         tracker->counters->events_skipped[skips[result]]++;
-        report_unusable(tracker, result, "an event of the stream");
+        tracker_report_unusable(tracker, result, "an event of the stream");
         return false;
     }
     tracker->received_ms = loop_now(tracker->loop);
-    bool is_new = apply(tracker, JOBS_NOW, false, PAYLOAD_STREAM, true);
+    bool is_new = tracker_apply(tracker, JOBS_NOW, false, PAYLOAD_STREAM, true);
     tracker->received_ms = 0;
     return is_new;
 }
 
-/* ---- Lists */
-
-/* Walks the whole array first: a list that breaks off changes nothing. */
-static bool list_is_whole(const char *body, size_t length, struct error *error)
-{
-    struct json_array array;
-    struct json_slice element;
-    enum json_result result = json_array_begin(&array, body, length);
-    while (result == JSON_OK)
-        result = json_array_next(&array, &element);
-    if (result == JSON_END)
-        return true;
-    char described[JSON_DESCRIBED];
-    json_describe(described, sizeof described, result, &array.problem);
-    return error_set(error, ERROR_UPSTREAM, "the list of jobs is %s", described);
-}
-
-/* Returns whether the element leaves no doubt about which job it means. */
-static bool apply_element(
-    struct tracker *tracker, struct json_slice element, uint64_t mark, enum payload_source source)
-{
-    enum job_update_result result = job_update_read(&tracker->update, element.at, element.length);
-    /* Where a list names a job twice the first entry counts, or each reading would be a change. */
-    if (result == JOB_UPDATE_OK && !jobs_list_has_seen(tracker->jobs, tracker->update.id))
-        apply(tracker, mark, true, source, false);
-    else if (result != JOB_UPDATE_OK)
-        report_unusable(tracker, result, "an entry of the list of jobs");
-    if (result == JOB_UPDATE_OK || result == JOB_UPDATE_NO_STATUS)
-        jobs_list_saw(tracker->jobs, tracker->update.id);
-    return result == JOB_UPDATE_OK || result == JOB_UPDATE_NO_STATUS ||
-           result == JOB_UPDATE_REFUSED_ID;
-}
-
-bool tracker_list(struct tracker *tracker, const char *body, size_t length, uint64_t mark,
-    bool removes, enum payload_source source, struct error *error)
-{
-    if (!list_is_whole(body, length, error))
-        return false;
-    struct json_array array;
-    struct json_slice element;
-    bool complete = true;
-    jobs_list_begin(tracker->jobs);
-    enum json_result result = json_array_begin(&array, body, length);
-    while (result == JSON_OK && (result = json_array_next(&array, &element)) == JSON_OK)
-        complete = apply_element(tracker, element, mark, source) && complete;
-    tracker->counters->last_list_ms = loop_now(tracker->loop);
-    if (complete && removes)
-        tracker_remove_missing(tracker, mark, source);
-    else if (!complete)
-        log_warn_limited(&tracker->list_limit, loop_now(tracker->loop), "%s",
-            "the list of jobs has entries that cannot be read: jobs that it lacks are kept");
-    if (!tracker->has_list) {
-        tracker->has_list = true;
-        tracker_note_counts(tracker);
-        log_info("the list of jobs has been read: %zu jobs are known", jobs_count(tracker->jobs));
-        tracker_begin_expiry(tracker, 0);
-        tracker->handler.on_changed(tracker->handler.ctx);
-    }
-    return true;
-}
+/* ---- Answers about one job */
 
 bool tracker_answer(struct tracker *tracker, const char *id, const char *body, size_t length,
     uint64_t mark, enum payload_source source, struct error *error)
@@ -421,7 +359,7 @@ bool tracker_answer(struct tracker *tracker, const char *id, const char *body, s
     if (strcmp(tracker->update.id, id) != 0)
         return error_set(
             error, ERROR_UPSTREAM, "the answer is about job %s, not %s", tracker->update.id, id);
-    apply(tracker, mark, false, source, source == PAYLOAD_COMMAND);
+    tracker_apply(tracker, mark, false, source, source == PAYLOAD_COMMAND);
     return true;
 }
 

@@ -7,7 +7,7 @@
 #include "loop.h"
 #include "tracker.h"
 
-/* What tracker.c shares with adopt.c and turns.c. */
+/* What tracker.c shares with adopt.c, listing.c and turns.c. */
 
 /* The removal of jobs that a list lacks. */
 struct tracker_missing {
@@ -24,6 +24,16 @@ struct tracker_expiry {
     bool is_walking;
     size_t cleared;  /* so far */
     int64_t wait_ms; /* until the next of them is due */
+};
+
+/* The lists that are taken in. */
+struct tracker_listing {
+    TAILQ_HEAD(, tracker_list) queue; /* in the order of their arrival */
+    struct timer timer;               /* the next turn of the first */
+    struct json_array array;          /* where that stands */
+    enum json_result result;          /* of the last step */
+    bool applies;                     /* it is whole, and is walked a second time */
+    bool complete;                    /* each entry left no doubt about its job */
 };
 
 struct tracker {
@@ -47,6 +57,7 @@ struct tracker {
     struct timer unsaid_timer;
     struct tracker_missing missing;
     struct tracker_expiry expiry;
+    struct tracker_listing listing;
     struct idset clearing; /* jobs that are gone, whose states wait for tracker_clear */
     struct ids refused;    /* what the broker did not let be said of them */
     struct log_limit limits[JOB_UPDATE_RESULTS];
@@ -64,6 +75,21 @@ void tracker_clear_topics(struct tracker *tracker, const char *id);
 void tracker_forget(struct tracker *tracker, const struct job *job, enum payload_source source,
     enum log_level level);
 
+/*
+ * Says what tracker->update has changed. `always`: the state is said whatever it changed; so it is
+ * for each event of the stream, and for what a command has asked. News of the status goes ahead
+ * of its event. Returns whether the job was not known, or is thought to be gone.
+ */
+bool tracker_apply(struct tracker *tracker, uint64_t mark, bool from_list,
+    enum payload_source source, bool always);
+/* tracker->update could not be read from `where`. */
+void tracker_report_unusable(
+    struct tracker *tracker, enum job_update_result result, const char *where);
+
+void tracker_init_listing(struct tracker *tracker);
+/* No list may be under way any more. */
+void tracker_clear_listing(struct tracker *tracker);
+
 void tracker_init_turns(struct tracker *tracker);
 /* Makes nothing new; what is to be said again is marked to its end. */
 void tracker_stop_turns(struct tracker *tracker);
@@ -71,6 +97,10 @@ void tracker_clear_turns(struct tracker *tracker);
 /* What the list that began last lacks, and of which nothing was heard since `mark`, is forgotten:
  * at once as far as that is quickly done. */
 void tracker_remove_missing(struct tracker *tracker, uint64_t mark, enum payload_source source);
+/* While a list is taken in, jobs that the one before lacks may be about to be named: their removal
+ * stands still, and goes on where that list is given up or removes nothing itself. */
+void tracker_hold_missing(struct tracker *tracker);
+void tracker_resume_missing(struct tracker *tracker);
 bool tracker_has_expired(const struct tracker *tracker, const struct job *job, int64_t now_unix_ms);
 /* Looks for ended jobs whose time is over, where there are such. */
 void tracker_begin_expiry(struct tracker *tracker, int64_t in_ms);

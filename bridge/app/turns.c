@@ -63,6 +63,17 @@ void tracker_remove_missing(struct tracker *tracker, uint64_t mark, enum payload
     fire_missing(tracker);
 }
 
+void tracker_hold_missing(struct tracker *tracker)
+{
+    timer_stop(&tracker->missing.timer);
+}
+
+void tracker_resume_missing(struct tracker *tracker)
+{
+    if (!jobs_walk_is_over(tracker->jobs, JOBS_WALK_MISSING))
+        take_another_turn(tracker, &tracker->missing.timer);
+}
+
 /* ---- Ended jobs that are to be shown for a while only */
 
 bool tracker_has_expired(const struct tracker *tracker, const struct job *job, int64_t now_unix_ms)

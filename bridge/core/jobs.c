@@ -48,6 +48,7 @@ struct jobs {
     struct record *walks[JOBS_WALKS]; /* what each comes to next; NULL: it is over */
     uint64_t now;                     /* the order of knowledge */
     uint32_t list;
+    bool expects_list;
     size_t bytes, bytes_limit; /* of all records */
     size_t states;
     char *state_names[JOB_STATUS_DOCUMENTED + LIMIT_UNKNOWN_STATES];
@@ -312,8 +313,9 @@ void jobs_apply(struct jobs *jobs, const struct job_update *update, uint64_t mar
     struct record *record = job ? record_of(job) : add_record(jobs, update->id);
     change->job = &record->job;
     bool said_now = mark == JOBS_NOW;
+    bool confirms = jobs->expects_list && !from_list;
     note_change(jobs, record, update, how, said_now, now_unix_ms, change);
-    if (said_now || (change->changed && how == JOB_MERGE_NEWER))
+    if (said_now || (how == JOB_MERGE_NEWER && (change->changed || confirms)))
         record->touched = ++jobs->now;
 }
 
@@ -337,6 +339,11 @@ bool jobs_remove(struct jobs *jobs, const char *id)
 }
 
 /* ---- A complete list */
+
+void jobs_expect_list(struct jobs *jobs, bool expected)
+{
+    jobs->expects_list = expected;
+}
 
 void jobs_list_begin(struct jobs *jobs)
 {

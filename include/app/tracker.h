@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "error.h"
 #include "jobs.h"
@@ -59,10 +60,28 @@ size_t tracker_end_adoption(struct tracker *tracker);
  * that is thought to be gone: a list has more to say. */
 bool tracker_event(struct tracker *tracker, const char *data, size_t length);
 
-/* The body of GET /jobs, asked for at `mark`; `removes`: jobs that it lacks are gone. A body that
- * is not a whole JSON array changes nothing. False and the error (reason only) in that case. */
-bool tracker_list(struct tracker *tracker, const char *body, size_t length, uint64_t mark,
-    bool removes, enum payload_source source, struct error *error) NODISCARD;
+/* A list of jobs, for tracker_take_list. Embedded in its owner; zero-initialise. */
+struct tracker_list {
+    TAILQ_ENTRY(tracker_list) link;
+    struct tracker *tracker; /* NULL while it is not under way */
+    const char *body;        /* of GET /jobs; borrowed for as long as it is under way */
+    size_t length;
+    uint64_t mark; /* when it was asked for */
+    bool removes;  /* jobs that it lacks are gone; read when the rest of it is done */
+    enum payload_source source;
+    /* It was applied: error is NULL. Or the body is not a whole JSON array, and nothing was
+     * changed: the reason only, borrowed for the call. */
+    void (*done)(void *ctx, const struct error *error);
+    void *ctx;
+};
+
+/* Takes in a list in turns, behind those that came earlier, and calls done(ctx, error) once, never
+ * from within; it is not under way any more then. What the stream, status calls and commands tell
+ * meanwhile is newer than it. Jobs that it lacks are removed after that, in turns too. */
+void tracker_take_list(struct tracker *tracker, struct tracker_list *list);
+/* Ends that without a call: what it has told so far stays, and no job is removed for its sake.
+ * Nothing where it is not under way. */
+void tracker_drop_list(struct tracker_list *list);
 
 /* An answer about job `id`, asked for at `mark` (JOBS_NOW for an answer to a command). False and
  * the error (reason only) where it is not one about this job. */

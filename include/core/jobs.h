@@ -66,7 +66,11 @@ void jobs_apply(struct jobs *jobs, const struct job_update *update, uint64_t mar
 /* Forgets the job and remembers that it is gone. Returns false if it was not known. */
 bool jobs_remove(struct jobs *jobs, const char *id);
 
-/* A complete list: begin, mark each listed id, then take out those that are missing. */
+/* A list has been answered and is still to be applied, to its end: what other answers say until
+ * then is newer than it, also where they only confirm what is known. */
+void jobs_expect_list(struct jobs *jobs, bool expected);
+/* A complete list: begin, mark each listed id, then take out those that are missing. One after the
+ * other: none begins before the one before has been marked. */
 void jobs_list_begin(struct jobs *jobs);
 void jobs_list_saw(struct jobs *jobs, const char *id);
 bool jobs_list_has_seen(const struct jobs *jobs, const char *id);
@@ -95,6 +99,7 @@ enum jobs_walk {
     JOBS_WALK_UNSAID,
     JOBS_WALK_EXPIRED,
     JOBS_WALK_SHOWN,
+    JOBS_WALK_ROUND,
     JOBS_WALKS
 };
 void jobs_walk_begin(struct jobs *jobs, enum jobs_walk walk);

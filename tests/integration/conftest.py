@@ -119,6 +119,14 @@ def slow_dns():
 
 
 @pytest.fixture
+def passes(tmp_path):
+    """Measures the passes of the loop: start it with `passes.env`; `passes.longest()` is in seconds of its thread."""
+    report = tmp_path / "passes"
+    return types.SimpleNamespace(env=preloading("passes", PASSES_FILE=str(report)),
+                                 longest=lambda: int(report.read_text().split()[-1]) / 1e6)
+
+
+@pytest.fixture
 def witness(tmp_path):
     """A witness inside the bridge: start it with `witness.env`, then see `witness.report`."""
     report = tmp_path / "witness"

@@ -6,6 +6,8 @@ from harness.waiting import wait_until
 from harness.world import job
 
 MANY = 10000
+# Many turns.
+LONG = 30000
 
 
 def test_ten_thousand_jobs(world):
@@ -21,6 +23,67 @@ def test_ten_thousand_jobs(world):
     found = world.retained("aiva/jobs/#")
     assert found.keys() == wanted
     assert not [one for one in world.recorder.messages if one.topic.endswith("/event")]
+
+
+def start_with_long_list(world, env=None, **last):
+    """Returns the jobs, once the bridge has begun to take in their first list."""
+    jobs = [job(f"j{number}", "completed") for number in range(LONG)] + [job("last", **last)]
+    world.simulator.put_jobs(jobs)
+    world.bridge.start(env=env)
+    world.wait_state("j0")
+    return jobs
+
+
+def wait_all_known(world, total):
+    """The bridge has taken in a list of so many, and said all of it."""
+    world.recorder.wait_topic(of_bridge("jobs"), timeout=120, total=total)
+
+
+def test_a_long_list_holds_nothing_up(world, passes):
+    """It is worked off in turns: the stream and commands have theirs, and nothing that they say is overwritten.
+
+    The passes of the loop are measured as processor time, which is the same on a busy machine."""
+    start_with_long_list(world, passes.env, status="processing", progress=1)
+    world.simulator.set_job("last", progress=2)
+    fresh = world.create("queued")
+    assert world.command("last", "refresh", timeout=60)["ok"]
+    assert world.command("last", "cancel", timeout=60)["ok"]
+    wait_all_known(world, LONG + 2)
+    assert world.recorder.last(of_job("last", "state")).json["status"] == "cancelled"
+    assert world.recorder.last(of_job(fresh, "state")).json["status"] == "queued"
+    assert not [one for one in world.recorder.messages if one.topic.endswith("/event") and b"deleted" in one.payload]
+    assert passes.longest() < 0.25
+
+
+def test_a_stop_in_the_middle_of_a_list(world):
+    """A refresh that is not done is answered so, and what its list lacks is not taken for gone."""
+    jobs = start_with_long_list(world, status="completed")
+    wait_all_known(world, LONG + 1)
+    world.simulator.put_jobs([dict(jobs[0], status="failed"), *jobs[1:-1]])
+    since = world.recorder.mark()
+    world.recorder.publish(of_bridge("command/refresh"), b"x")
+    world.wait_event("j0", since, event_type="failed")
+    world.bridge.stop()
+    answer = world.recorder.wait_topic(of_bridge("result"), since).json
+    if not answer["ok"]:
+        assert answer["error"] == "timeout" and "stopped" in answer["detail"]
+        assert world.recorder.last(of_job("last", "state")).payload
+        assert not world.events("last", since)
+
+
+def test_a_reconnect_in_the_middle_of_a_list(world):
+    """A list that is dropped half way removes nothing, and the next one is taken in to its end."""
+    jobs = start_with_long_list(world, status="completed")
+    wait_all_known(world, LONG + 1)
+    world.simulator.put_jobs([dict(jobs[0], status="failed"), *jobs[1:], job("new", "completed")])
+    since = world.recorder.mark()
+    world.simulator.cut()
+    world.wait_event("j0", since, event_type="failed")
+    lists = world.simulator.requests("list")
+    world.simulator.cut()
+    wait_until(lambda: world.simulator.requests("list") > lists, "the next list")
+    wait_all_known(world, LONG + 2)
+    assert not [one for one in world.recorder.messages if one.topic.endswith("/event") and b"deleted" in one.payload]
 
 
 def test_list_then_status_of_what_has_not_ended(world):

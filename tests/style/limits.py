@@ -70,6 +70,7 @@ GROWTH = {
     ("bridge/app/catchup.c", "TAILQ_INSERT_TAIL"): "LIMIT_COMMANDS_BYTES: members of commands, and of the few calls",
     ("bridge/app/commands.c", "TAILQ_INSERT_TAIL"): "LIMIT_COMMANDS_BYTES",
     ("bridge/app/leftovers.c", "xreallocarray"): "LIMIT_PREFIXES",
+    ("bridge/app/listing.c", "TAILQ_INSERT_TAIL"): "two: the poller has one list, and one refresh may be under way",
     ("bridge/app/rounds.c", "ids_take"): "LIMIT_JOBS_BYTES: ids of known jobs, each once",
     ("bridge/app/tracker.c", "idset_add"): "LIMIT_DEVICES: jobs whose devices are to go first",
     ("bridge/app/tracker.c", "ids_take"): "LIMIT_REFUSED",

@@ -144,6 +144,21 @@ static void test_jobs_let_no_answer_overwrite_what_was_learnt_since_it_was_asked
     assert_record(f, "a", "{\"job_id\":\"a\",\"status\":\"completed\",\"progress\":100}");
 }
 
+static void test_jobs_confirmed_while_a_list_is_taken_in_are_newer_than_it(void **state)
+{
+    struct fixture *f = *state;
+    list_says(f, "{\"job_id\":\"a\",\"status\":\"queued\"}", 0);
+    uint64_t mark = jobs_mark(f->jobs);
+    say(f, "{\"job_id\":\"a\",\"status\":\"queued\"}", mark, false);
+    list_says(f, "{\"job_id\":\"a\",\"status\":\"processing\"}", mark);
+    assert_true(f->change.status_changed);
+    mark = jobs_mark(f->jobs);
+    jobs_expect_list(f->jobs, true);
+    say(f, "{\"job_id\":\"a\",\"status\":\"processing\"}", mark, false);
+    list_says(f, "{\"job_id\":\"a\",\"status\":\"completed\"}", mark);
+    assert_false(f->change.status_changed);
+}
+
 static void test_jobs_that_a_list_lacks_are_missing_unless_heard_of_since(void **state)
 {
     struct fixture *f = *state;
@@ -481,6 +496,7 @@ int main(void)
         TEST(test_jobs_hide_members_whatever_their_spelling),
         TEST(test_jobs_let_nothing_older_overwrite_the_stream),
         TEST(test_jobs_let_no_answer_overwrite_what_was_learnt_since_it_was_asked_for),
+        TEST(test_jobs_confirmed_while_a_list_is_taken_in_are_newer_than_it),
         TEST(test_jobs_that_a_list_lacks_are_missing_unless_heard_of_since),
         TEST(test_jobs_walk_goes_on_whatever_comes_and_goes),
         TEST(test_jobs_remember_so_many_that_are_gone),

@@ -74,10 +74,19 @@ static struct config *load(void)
     return config;
 }
 
-static void know_the_jobs(struct tracker *tracker, const struct work *work)
+static void on_taken(void *ctx, const struct error *error)
+{
+    if (error != NULL)
+        rig_die("eventcost: %s", error->text);
+    loop_stop(ctx);
+}
+
+static void know_the_jobs(struct loop *loop, struct tracker *tracker, const struct work *work)
 {
     char text[WORK_TEXT_SIZE];
     struct buf list;
+    struct tracker_list taken = {
+        .removes = true, .source = PAYLOAD_LIST, .done = on_taken, .ctx = loop};
     struct error error;
 
     buf_init(&list, (size_t)1 << 30);
@@ -86,8 +95,11 @@ static void know_the_jobs(struct tracker *tracker, const struct work *work)
         buf_append(&list, text, work_listed(work, job, text));
     }
     buf_append_char(&list, ']');
-    if (!tracker_list(
-            tracker, list.data, list.length, tracker_mark(tracker), true, PAYLOAD_LIST, &error))
+    taken.body = list.data;
+    taken.length = list.length;
+    taken.mark = tracker_mark(tracker);
+    tracker_take_list(tracker, &taken);
+    if (!loop_run(loop, &error))
         rig_die("eventcost: %s", error.text);
     tracker_fill(tracker, work->jobs);
     buf_clear(&list);
@@ -134,7 +146,7 @@ int main(int argc, char **argv)
         loop, publisher, config, &counters, &(struct tracker_handler){.on_changed = on_changed});
     struct sse *sse =
         sse_new(&(struct sse_handler){tracker, on_event, on_retry, on_oversize}, 65536, 65536);
-    know_the_jobs(tracker, &work);
+    know_the_jobs(loop, tracker, &work);
     feed(sse, &work);
     if (counters_sum(counters.events_skipped, COUNTERS_SKIPS) != 0 ||
         publisher_waiting(publisher) < work.events)
