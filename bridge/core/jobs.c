@@ -1,9 +1,12 @@
 /*
- * All known jobs. uthash gives the table by id and the order of first sight; queues are
+ * All known jobs. uthash gives the tables by id; the order of first sight and the queues are
  * sys/queue.h lists threaded through the records, so that nothing here grows faster than linear.
+ * A table that grows sorts all that it has in one go: there are several, so that a million jobs do
+ * not do so at once.
  */
 #include "jobs.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,12 +19,16 @@
 #define uthash_malloc(size) xmalloc(size)
 #include <uthash.h>
 
+/* A power of two. */
+#define TABLES 32
+
 /* What others see comes first, so that a pointer to it is a pointer to the record. */
 struct record {
     struct job job;
     uint64_t touched; /* when the stream or a command last spoke of it, or an answer changed it */
     uint32_t listed;  /* the last list that named it */
     TAILQ_ENTRY(record) unpublished;
+    TAILQ_ENTRY(record) order;
     UT_hash_handle hh;
     char id[];
 };
@@ -40,7 +47,9 @@ TAILQ_HEAD(tombstone_queue, tombstone);
 
 struct jobs {
     const struct job_hidden *hidden;
-    struct record *table;
+    struct record *tables[TABLES];
+    struct record_queue order; /* of first sight */
+    size_t count;
     struct record_queue unpublished;
     size_t unpublished_count;
     struct tombstone *gone;
@@ -61,6 +70,7 @@ struct jobs *jobs_new(const struct job_hidden *hidden)
 {
     struct jobs *jobs = xcalloc(1, sizeof *jobs);
     jobs->hidden = hidden;
+    TAILQ_INIT(&jobs->order);
     TAILQ_INIT(&jobs->unpublished);
     TAILQ_INIT(&jobs->gone_order);
     for (size_t i = 0; i < JOB_STATUS_DOCUMENTED; i++)
@@ -81,6 +91,12 @@ static struct record *record_of(const struct job *job)
     return (struct record *)job;
 }
 
+/* By the upper bits: uthash takes the lower ones within a table. */
+static struct record **table_of(struct jobs *jobs, unsigned hash)
+{
+    return &jobs->tables[hash / (UINT_MAX / TABLES + 1)];
+}
+
 static size_t record_size(const char *id, size_t text_length)
 {
     return sizeof(struct record) + strlen(id) + text_length;
@@ -91,10 +107,13 @@ static void unlink_record(struct jobs *jobs, struct record *record)
     jobs_set_published(jobs, &record->job);
     for (size_t i = 0; i < JOBS_WALKS; i++)
         if (jobs->walks[i] == record)
-            jobs->walks[i] = record->hh.next;
+            jobs->walks[i] = TAILQ_NEXT(record, order);
     jobs->state_counts[record->job.status]--;
     jobs->bytes -= record_size(record->id, record->job.length);
-    HASH_DEL(jobs->table, record);
+    struct record **table = table_of(jobs, record->hh.hashv);
+    HASH_DEL(*table, record);
+    TAILQ_REMOVE(&jobs->order, record, order);
+    jobs->count--;
     free((char *)record->job.text);
     free(record);
 }
@@ -110,8 +129,9 @@ void jobs_free(struct jobs *jobs)
 {
     if (!jobs)
         return;
-    while (jobs->table)
-        unlink_record(jobs, jobs->table);
+    struct record *record;
+    while ((record = TAILQ_FIRST(&jobs->order)))
+        unlink_record(jobs, record);
     while (jobs->gone)
         drop_tombstone(jobs, jobs->gone);
     for (size_t i = 0; i < jobs->states; i++)
@@ -124,13 +144,16 @@ void jobs_free(struct jobs *jobs)
 struct job *jobs_find(const struct jobs *jobs, const char *id)
 {
     struct record *record;
-    HASH_FIND_STR(jobs->table, id, record);
+    size_t length = strlen(id);
+    unsigned hash;
+    HASH_VALUE(id, length, hash);
+    HASH_FIND_BYHASHVALUE(hh, *table_of((struct jobs *)jobs, hash), id, length, hash, record);
     return record ? &record->job : NULL;
 }
 
 size_t jobs_count(const struct jobs *jobs)
 {
-    return HASH_COUNT(jobs->table);
+    return jobs->count;
 }
 
 bool job_has_ended(const struct job *job)
@@ -187,7 +210,12 @@ static struct record *add_record(struct jobs *jobs, const char *id)
     struct record *record = xcalloc(1, sizeof *record + size);
     memcpy(record->id, id, size);
     record->job.id = record->id;
-    HASH_ADD_KEYPTR(hh, jobs->table, record->id, size - 1, record);
+    unsigned hash;
+    HASH_VALUE(id, size - 1, hash);
+    struct record **table = table_of(jobs, hash);
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, *table, record->id, size - 1, hash, record);
+    TAILQ_INSERT_TAIL(&jobs->order, record, order);
+    jobs->count++;
     jobs->bytes += record_size(id, 0);
     return record;
 }
@@ -417,7 +445,7 @@ void jobs_set_cleared(struct job *job, bool cleared)
 
 void jobs_walk_begin(struct jobs *jobs, enum jobs_walk walk)
 {
-    jobs->walks[walk] = jobs->table;
+    jobs->walks[walk] = TAILQ_FIRST(&jobs->order);
 }
 
 struct job *jobs_walk_next(struct jobs *jobs, enum jobs_walk walk)
@@ -425,7 +453,7 @@ struct job *jobs_walk_next(struct jobs *jobs, enum jobs_walk walk)
     struct record *record = jobs->walks[walk];
     if (!record)
         return NULL;
-    jobs->walks[walk] = record->hh.next;
+    jobs->walks[walk] = TAILQ_NEXT(record, order);
     return &record->job;
 }
 
@@ -436,6 +464,6 @@ bool jobs_walk_is_over(const struct jobs *jobs, enum jobs_walk walk)
 
 struct job *jobs_next(const struct jobs *jobs, const struct job *job)
 {
-    struct record *next = job ? record_of(job)->hh.next : jobs->table;
+    struct record *next = job ? TAILQ_NEXT(record_of(job), order) : TAILQ_FIRST(&jobs->order);
     return next ? &next->job : NULL;
 }
