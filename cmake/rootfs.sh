@@ -21,8 +21,7 @@ echo 'hosts: files dns' >"$root/etc/nsswitch.conf"
 echo 'aiva:x:10001:10001::/:/' >"$root/etc/passwd"
 echo 'aiva:x:10001:' >"$root/etc/group"
 
-# The authorities: libcurl has them in one file, the MQTT library in OpenSSL's folder, whose entries
-# are links.
+# The authorities: in one file, and in a folder whose entries are links.
 mkdir -p "$root/etc/ssl" "$root/usr/lib" "$root/usr/share"
 cp -a /etc/ssl/certs "$root/etc/ssl/"
 mkdir -p "$root/usr/lib/ssl"

@@ -102,7 +102,7 @@ def peak_mib(pid):
 
 def test_devices_of_others_cost_nothing(world):
     """Whoever may write discovery topics can fill them: nothing is kept of what is not the bridge's
-    own. What the broker sends may wait in the inbox for its turn, up to 64 MiB."""
+    own."""
     lean = {"ASAN_OPTIONS": "quarantine_size_mb=1"}
     world.start(JOBS, ON, lean)
     wait_set(world, *DEVICES)

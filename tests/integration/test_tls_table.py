@@ -33,7 +33,7 @@ class Row:
     def __init__(self, expected, extensions=SAN, host=NAME, broker=None, server=None, client=None, trust=None,
                  issuer=None, **leaf):
         self.expected = expected
-        self.broker = broker or expected  # where paho says it in other words
+        self.broker = broker or expected  # where it is another on this side
         self.extensions, self.host, self.issuer, self.leaf = extensions, host, issuer, leaf
         self.server = {} if server is None else server
         self.client = client  # the certificate that the bridge shows to the broker

@@ -189,6 +189,8 @@ class Checker:
             for number, line in enumerate(file.read_text(errors="replace").split("\n"), 1):
                 if re.search(rf"\b({UNFINISHED})\b", line):
                     self.report(path, number, "says that something is not finished")
+                if re.match(r"(<{7}|>{7}) ", line):
+                    self.report(path, number, "is left of a merge")
 
     def check_readme(self):
         found, wanted = readme_with_settings()

@@ -38,7 +38,8 @@ REACHED_BY = {
     "LIMIT_REFUSED_BODY": UNIT + "httpstream.c::test_httpstream_reads_only_the_beginning_of_a_refusal",
     "LIMIT_MQTT_PACKET": WHOLE + "flood.py::test_a_command_larger_than_any_packet_should_be",
     "LIMIT_MQTT_RECEIVE": "none: asked of the broker; what it sends is read only as far as it is handled",
-    "LIMIT_SESSION_BYTES": "none: a CONNECT with all its texts at their longest is smaller, and paho is told no more",
+    "LIMIT_SESSION_BYTES": WHOLE + "hostile_broker.py::test_a_packet_too_large_for_the_session",
+    "LIMIT_LINK_BACKLOG": WHOLE + "hostile_broker.py::test_a_broker_that_takes_no_answers",
     "LIMIT_WEBSOCKET_FRAME": UNIT + "websocket.c::test_websocket_believes_no_length",
     "LIMIT_TOMBSTONES": UNIT + "jobs.c::test_jobs_remember_so_many_that_are_gone",
     "LIMIT_REFUSED": "none: beyond it all is said again, as after a reconnect, which has its tests; 20,000 "
@@ -57,7 +58,7 @@ REACHED_BY = {
     "LIMIT_HTTPD_BODY": UNIT + "httpd.c::test_httpd_answers_500_where_the_answer_is_too_large",
     "LIMIT_LOG_BYTES": UNIT + "logwriter.c::test_logwriter_waits_for_no_reader_and_says_what_was_lost",
     "LIMIT_CONFIG": UNIT + "config.c::test_config_limits_the_file",
-    "LIMIT_PEM": "none: read by the line of code that reads secrets, whose cap has its test",
+    "LIMIT_PEM": WHOLE + "reload.py::test_what_is_bad_changes_nothing",
     "LIMIT_SECRET": UNIT + "config.c::test_config_limits_secret_files",
 }
 
@@ -110,7 +111,7 @@ CAPS = {
     ("bridge/core/sse.c", "max_data"): "its caller's: LIMIT_EVENT",
     ("bridge/io/http.c", "call->body_limit"): "its callers': LIMIT_LIST_BODY, LIMIT_STATUS_BODY",
     ("bridge/io/link.c", "LINK_READ_SIZE"): "what is read at a time",
-    ("bridge/io/link.c", "SIZE_MAX"): "the window of publications, and an answer for each packet that was read",
+    ("bridge/io/link.c", "SIZE_MAX"): "LIMIT_LINK_BACKLOG, and the window of publications",
     ("bridge/io/link.c", "URL_LIMIT"): "a URL of the configuration",
     ("bridge/io/mqtt.c", "SIZE_MAX"): "the window of publications",
     ("bridge/io/session.c", "REQUEST_LIMIT"): "what somebody on this machine may say before the credentials",
