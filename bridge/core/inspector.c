@@ -89,11 +89,12 @@ static bool take_text(struct cursor *cursor)
 /* The texts of a message are the publisher's. */
 static bool take_pair(struct cursor *cursor, unsigned type)
 {
-    const char *text;
-    size_t length;
-    if (type != PUBLISH)
-        return take_text(cursor) && take_text(cursor);
-    return cursor_take_binary(cursor, &text, &length) && cursor_take_binary(cursor, &text, &length);
+    const char *name, *value;
+    size_t name_length, value_length;
+    return cursor_take_binary(cursor, &name, &name_length) &&
+           cursor_take_binary(cursor, &value, &value_length) &&
+           (type == PUBLISH ||
+               (cursor_is_text(name, name_length) && cursor_is_text(value, value_length)));
 }
 
 static bool take_value(struct cursor *cursor, const struct property *property, unsigned type)
@@ -240,7 +241,8 @@ static const char *check_suback(struct packet *packet)
         return fault;
     if (packet->type == UNSUBACK && !packet->version5)
         return check_end(packet);
-    return packet->body.left == 0 ? "no reason codes" : NULL;
+    /* Each SUBSCRIBE of the bridge has one filter. */
+    return packet->body.left == 1 ? NULL : "not one reason code";
 }
 
 /* 3.14 */

@@ -257,8 +257,8 @@ struct packet_answer packet_read_answer(const void *packet, bool version5)
 /* Sections 3.2.2.3 and 3.14.2.2. False where the rest cannot be read. */
 static bool take_connection_property(struct cursor *cursor, struct packet_connack *connack)
 {
-    const char *text;
-    size_t length;
+    const char *text, *value;
+    size_t length, value_length;
     uint32_t identifier, number = 0;
     if (!cursor_take_number(cursor, 1, &identifier))
         return false;
@@ -296,7 +296,7 @@ static bool take_connection_property(struct cursor *cursor, struct packet_connac
         return cursor_take_number(cursor, 1, &number);
     case PROPERTY_USER:
         return cursor_take_binary(cursor, &text, &length) &&
-               cursor_take_binary(cursor, &text, &length);
+               cursor_take_binary(cursor, &value, &value_length);
     default: /* Assigned Client Identifier, Response Information, Authentication Method and Data */
         return cursor_take_binary(cursor, &text, &length);
     }

@@ -18,6 +18,7 @@
 
 #include "brokerurl.h"
 #include "clock.h"
+#include "limit.h"
 #include "loop.h"
 #include "mem.h"
 #include "tls.h"
@@ -50,12 +51,12 @@ struct link {
     int64_t deadline_ms; /* of opening */
     int fd;              /* -1 until it is connected */
     short events;        /* that the loop watches fd for */
-    bool wants_input;
     int low_water;
     struct websocket *websocket; /* NULL where there is none */
     struct buf payload;          /* WebSocket: to be framed */
     struct buf out;              /* what is to be sent */
     size_t sent;                 /* of it */
+    bool mute;                   /* nothing can be sent any more */
     bool refused;
     char words[CURL_ERROR_SIZE]; /* libcurl's */
     char reason[CURL_ERROR_SIZE + 256];
@@ -119,12 +120,18 @@ static size_t left_to_send(const struct link *link)
     return link->out.length - link->sent;
 }
 
+/* What is read makes answers, and the broker decides how many. */
+static bool is_backed_up(const struct link *link)
+{
+    return left_to_send(link) > LIMIT_LINK_BACKLOG;
+}
+
 static void watch(struct link *link)
 {
     short events = 0;
     if (link->fd < 0 || link->state == STATE_ENDED)
         return;
-    if (link->wants_input || link->state == STATE_UPGRADING)
+    if (!is_backed_up(link))
         events |= POLLIN;
     if (left_to_send(link) > 0)
         events |= POLLOUT;
@@ -168,9 +175,9 @@ static void send_out(struct link *link)
         if (code == CURLE_AGAIN)
             break;
         if (code != CURLE_OK) {
-            /* What the broker has said last is worth more than that nothing can be sent. */
             buf_clear(&link->out);
             link->sent = 0;
+            link->mute = true;
             return;
         }
         link->sent += count;
@@ -181,7 +188,7 @@ static void send_out(struct link *link)
 
 struct buf *link_output(struct link *link)
 {
-    if (link->state != STATE_OPEN)
+    if (link->state != STATE_OPEN || link->mute)
         return NULL;
     return link->websocket ? &link->payload : &link->out;
 }
@@ -199,7 +206,10 @@ void link_flush(struct link *link)
     if (payload->length > 0) {
         if (!websocket_wrap(link->websocket, payload->data, payload->length, &link->out))
             end(link, false, "no memory for what is to be sent");
-        buf_reset(payload);
+        if (payload->capacity > KEPT_CAPACITY)
+            buf_clear(payload);
+        else
+            buf_reset(payload);
     }
     if (link->out.failed || payload->failed)
         end(link, false, "no memory for what is to be sent");
@@ -229,7 +239,10 @@ static enum link_read read_bytes(struct link *link, struct buf *in)
     if (code != CURLE_OK)
         end_by_code(link, code);
     else if (count == 0)
-        end(link, false, "");
+        end(link, false,
+            link->state == STATE_UPGRADING
+                ? "the server closed the connection in place of answering the WebSocket handshake"
+                : "");
     return link->state == STATE_ENDED ? LINK_READ_ENDED : LINK_READ_MORE;
 }
 
@@ -254,16 +267,12 @@ static enum link_read read_frames(struct link *link, struct buf *in)
 enum link_read link_read(struct link *link, struct buf *in)
 {
     enum link_read result = LINK_READ_ENDED;
+    if (link->state == STATE_OPEN && is_backed_up(link))
+        return LINK_READ_EMPTY;
     if (link->state == STATE_OPEN)
         result = link->websocket ? read_frames(link, in) : read_bytes(link, in);
     watch(link);
     return result;
-}
-
-void link_watch(struct link *link, bool readable)
-{
-    link->wants_input = readable;
-    watch(link);
 }
 
 void link_set_low_water(struct link *link, int bytes)
@@ -309,6 +318,7 @@ static void on_ready(void *ctx, short revents)
         if ((revents & POLLOUT) != 0)
             send_out(link);
         upgrade(link);
+        watch(link);
         return;
     }
     if ((revents & POLLOUT) != 0) {
@@ -511,7 +521,6 @@ struct link *link_open(struct loop *loop, const struct link_options *options,
     link->loop = loop;
     link->handler = *handler;
     link->fd = -1;
-    link->wants_input = true;
     link->low_water = 1;
     link->deadline_ms = loop_now(loop) + 1000 * (int64_t)options->connect_timeout_s;
     for (int i = 0; i < SOCKETS; i++)

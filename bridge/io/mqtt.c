@@ -39,6 +39,7 @@ enum {
     BUSY_MS = 50,       /* between two looks whether an abandoned handshake is over */
     HANDSHAKE_S = 5,    /* for the session, beyond the time for the connection */
     CLOSE_MS = 2000,    /* for the broker to take the last packets */
+    LINGER_MS = 500,    /* and then to close the connection */
     KEPT = 64 * 1024,   /* a buffer that was larger is given back once it is empty */
     SUBSCRIPTIONS = 64, /* without an answer */
     /* Acknowledgements that nobody waits for may lie: the loop wakes up for so many bytes, which
@@ -93,6 +94,10 @@ struct mqtt {
     unsigned char
         *received;      /* a bit for each identifier of the broker's with QoS 2; NULL: none yet */
     bool disconnecting; /* DISCONNECT is written: nothing follows */
+    bool again;         /* the broker wants another CONNECT: at once, and not a failure */
+    bool asked;         /* CONNECT is written */
+    bool pinged;        /* PINGREQ is written, and nothing has come since */
+    bool unread;        /* the last pass had to leave something in the link */
     bool lazy, in_vain;
     struct timer timer;  /* of the state */
     struct timer lazily; /* acknowledgements have lain long enough; more is to be read */
@@ -116,19 +121,29 @@ static void copy_options(struct mqtt_options *copy, const struct mqtt_options *o
     copy->client_id = copy_text(options->client_id);
     copy->username = copy_text(options->username);
     copy->password = copy_text(options->password);
-    copy->ca = copy->cert = copy->key = NULL; /* the link has them */
+    copy->ca = copy_text(options->ca);
+    copy->cert = copy_text(options->cert);
+    copy->key = copy_text(options->key);
     copy->will_topic = copy_text(options->will_topic);
     copy->will_payload = copy_text(options->will_payload);
 }
 
+static void free_secret(const char *secret)
+{
+    if (secret)
+        explicit_bzero((char *)secret, strlen(secret));
+    free((char *)secret);
+}
+
 static void free_options(struct mqtt_options *options)
 {
-    if (options->password)
-        explicit_bzero((char *)options->password, strlen(options->password));
+    free_secret(options->password);
+    free_secret(options->key);
     free((char *)options->url);
     free((char *)options->client_id);
     free((char *)options->username);
-    free((char *)options->password);
+    free((char *)options->ca);
+    free((char *)options->cert);
     free((char *)options->will_topic);
     free((char *)options->will_payload);
     *options = (struct mqtt_options){0};
@@ -173,9 +188,26 @@ static bool has_ended(const struct mqtt *mqtt)
     return timer_is_set(&mqtt->down) || !mqtt->link;
 }
 
+/* With what the broker has demanded. */
+static bool connect_again(struct mqtt *mqtt)
+{
+    struct mqtt_options options = mqtt->options;
+    struct error error;
+    mqtt->options = (struct mqtt_options){0};
+    drop_connection(mqtt);
+    mqtt->state = MQTT_IDLE;
+    bool begun = mqtt_connect(mqtt, &options, &error);
+    if (!begun)
+        snprintf(mqtt->reason, sizeof mqtt->reason, "%s", error.text);
+    free_options(&options);
+    return begun;
+}
+
 static void fire_down(void *ctx)
 {
     struct mqtt *mqtt = ctx;
+    if (mqtt->again && connect_again(mqtt))
+        return;
     drop_connection(mqtt);
     mqtt->state = MQTT_IDLE;
     scheduling_release();
@@ -227,7 +259,7 @@ static void finish(struct mqtt *mqtt, unsigned place, int reason_code)
 static void settle(struct mqtt *mqtt)
 {
     if (mqtt->sending_count == 0 || has_ended(mqtt) || link_has_output(mqtt->link) ||
-        mqtt->behind.length > 0)
+        !link_output(mqtt->link) || mqtt->behind.length > 0)
         return;
     /* Who is told publishes more only later, in a pass of its own. */
     for (unsigned i = 0; i < mqtt->sending_count; i++)
@@ -285,24 +317,41 @@ static bool take_subscription(struct mqtt *mqtt, uint16_t identifier)
     return false;
 }
 
-/* A packet of the session's. */
-static void on_packet(void *ctx, const char *packet, size_t length)
+static void note_packet(struct mqtt *mqtt, enum packet_type type, const char *packet)
 {
-    struct mqtt *mqtt = ctx;
-    enum packet_type type = packet_type(packet);
-    if (has_ended(mqtt) || mqtt->disconnecting)
-        return;
-    append(mqtt, packet, length);
+    bool subscribes = type == PACKET_SUBSCRIBE || type == PACKET_UNSUBSCRIBE;
+    mqtt->asked = mqtt->asked || type == PACKET_CONNECT;
+    mqtt->pinged = mqtt->pinged || type == PACKET_PINGREQ;
     mqtt->disconnecting = type == PACKET_DISCONNECT;
-    if ((type == PACKET_SUBSCRIBE || type == PACKET_UNSUBSCRIBE) &&
+    if (subscribes &&
         !note_subscription(mqtt, packet_read_answer(packet, mqtt->options.version5).identifier))
         end(mqtt, false, "the MQTT library has no Packet Identifier left: connecting again");
     if (type == PACKET_SUBSCRIBE && mqtt->subscribing > 0 && --mqtt->subscribing == 0)
         release_behind(mqtt);
+}
+
+/* The broker closes the connection once it has the DISCONNECT. If that were done from here, with
+ * input unread, TCP would throw away what it has not sent. */
+static void await_close(struct mqtt *mqtt)
+{
+    if (mqtt->disconnecting && !link_has_output(mqtt->link))
+        timer_set(&mqtt->timer, loop_now(mqtt->loop) + LINGER_MS);
+}
+
+/* A packet of the session's. By DISCONNECT paho also gives up a connection that it takes for dead:
+ * with it the broker would forget the last will, and the session's end is told by itself. */
+static void on_packet(void *ctx, const char *packet, size_t length)
+{
+    struct mqtt *mqtt = ctx;
+    enum packet_type type = packet_type(packet);
+    if (has_ended(mqtt) || mqtt->disconnecting ||
+        (type == PACKET_DISCONNECT && mqtt->state != MQTT_CLOSING))
+        return;
+    append(mqtt, packet, length);
+    note_packet(mqtt, type, packet);
     flush(mqtt);
     settle(mqtt);
-    if (mqtt->disconnecting && !link_has_output(mqtt->link))
-        end(mqtt, false, "closed");
+    await_close(mqtt);
 }
 
 /* ---- From the broker */
@@ -312,6 +361,10 @@ static void take_connack(struct mqtt *mqtt, const char *packet, size_t size)
     struct packet_connack connack;
     char text[sizeof mqtt->reason];
     const struct mqtt_options *options = &mqtt->options;
+    if (!mqtt->asked) { /* nor need there be a session yet */
+        end(mqtt, false, "the broker sent a CONNACK before it got a CONNECT");
+        return;
+    }
     packet_read_connack(packet, options->version5, &connack);
     if (connack.reason.code != 0) {
         mqttreason_learn(&mqtt->demands, connack.reason.code);
@@ -331,10 +384,10 @@ static void take_connack(struct mqtt *mqtt, const char *packet, size_t size)
     if (connack.keep_alive_s > 0 && connack.keep_alive_s < options->keep_alive_s) {
         /* paho would keep to what it has sent, and the broker would take that for a dead client. */
         mqtt->demands.keep_alive_s = connack.keep_alive_s;
-        snprintf(text, sizeof text,
-            "the broker wants a sign of life every %d s: connecting again with that",
+        log_info("the broker wants a sign of life every %d s: connecting again with that",
             connack.keep_alive_s);
-        end(mqtt, false, text);
+        mqtt->again = true;
+        end(mqtt, false, "");
         return;
     }
     if (!session_give(mqtt->session, packet, size))
@@ -458,9 +511,7 @@ static void take_packet(struct mqtt *mqtt, const char *packet, size_t size)
             end(mqtt, false, "the MQTT library takes nothing");
         break;
     case PACKET_PINGRESP:
-        if (!session_give(mqtt->session, packet, size))
-            end(mqtt, false, "the MQTT library takes nothing");
-        break;
+        break; /* paho has had its answer: answer_ping */
     case PACKET_CONNECT:
     case PACKET_SUBSCRIBE:
     case PACKET_UNSUBSCRIBE:
@@ -527,6 +578,17 @@ static const char *other_protocol(const struct mqtt *mqtt)
     return NULL;
 }
 
+/* paho does not see what goes past it, and PINGRESP may lie behind all of that: whatever comes is
+ * an answer. */
+static void answer_ping(struct mqtt *mqtt)
+{
+    if (!mqtt->pinged)
+        return;
+    mqtt->pinged = false;
+    if (!session_give(mqtt->session, "\xD0\0", 2))
+        end(mqtt, false, "the MQTT library takes nothing");
+}
+
 static bool read_some(struct mqtt *mqtt)
 {
     size_t before = mqtt->in.length;
@@ -539,7 +601,10 @@ static bool read_some(struct mqtt *mqtt)
         end(mqtt, other != NULL, other ? other : text);
         return false;
     }
+    if (mqtt->in.length > before)
+        answer_ping(mqtt);
     take_packets(mqtt);
+    flush(mqtt);
     return result == LINK_READ_MORE && !has_ended(mqtt);
 }
 
@@ -549,7 +614,8 @@ static void read_all(struct mqtt *mqtt)
     while (!has_ended(mqtt) && read_some(mqtt) && --reads > 0)
         continue;
     /* TLS may hold more than the loop sees. */
-    if (reads == 0)
+    mqtt->unread = reads == 0;
+    if (mqtt->unread)
         timer_set(&mqtt->lazily, loop_now(mqtt->loop));
     flush(mqtt);
     settle(mqtt);
@@ -566,8 +632,7 @@ static void on_link_sent(void *ctx)
 {
     struct mqtt *mqtt = ctx;
     settle(mqtt);
-    if (mqtt->disconnecting)
-        end(mqtt, false, "closed");
+    await_close(mqtt);
 }
 
 static void on_link_down(void *ctx, bool refused, const char *reason)
@@ -611,9 +676,14 @@ static void on_session_subscribed(void *ctx, uint64_t token, int code)
 static void on_session_down(void *ctx)
 {
     struct mqtt *mqtt = ctx;
-    end(mqtt, false,
-        mqtt->state == MQTT_CLOSING ? "closed"
-                                    : "the broker does not answer: the connection counts as dead");
+    if (mqtt->disconnecting)
+        return; /* the link's end is still to come */
+    if (mqtt->state == MQTT_CLOSING)
+        end(mqtt, false, "closed");
+    else if (mqtt->state == MQTT_CONNECTING)
+        end(mqtt, false, "the MQTT library did not get through to the bridge on 127.0.0.1");
+    else
+        end(mqtt, false, "the broker does not answer: the connection counts as dead");
 }
 
 static void open_session(struct mqtt *mqtt)
@@ -647,7 +717,7 @@ static void fire_timer(void *ctx)
         return;
     }
     if (mqtt->state == MQTT_CLOSING)
-        snprintf(text, sizeof text, "closed without waiting for the broker any longer");
+        snprintf(text, sizeof text, "closed");
     else
         snprintf(text, sizeof text, "no CONNACK within %d s",
             mqtt->options.connect_timeout_s + HANDSHAKE_S);
@@ -720,7 +790,8 @@ bool mqtt_connect(struct mqtt *mqtt, const struct mqtt_options *options, struct 
     mqtt->skip = 0;
     mqtt->subscribing = 0;
     memset(mqtt->subscriptions, 0, sizeof mqtt->subscriptions);
-    mqtt->disconnecting = mqtt->lazy = mqtt->in_vain = false;
+    mqtt->disconnecting = mqtt->again = mqtt->lazy = mqtt->in_vain = false;
+    mqtt->asked = mqtt->pinged = mqtt->unread = false;
     mqtt->state = MQTT_CONNECTING;
     return true;
 }
@@ -805,7 +876,7 @@ void mqtt_want_acks(struct mqtt *mqtt, bool at_once)
     link_set_low_water(mqtt->link, lazy ? bytes : 1);
     if (lazy && !timer_is_set(&mqtt->lazily))
         timer_set(&mqtt->lazily, loop_now(mqtt->loop) + LAZY_MS);
-    else if (!lazy && mqtt->lazy)
+    else if (!lazy && mqtt->lazy && !mqtt->unread)
         timer_stop(&mqtt->lazily);
     mqtt->lazy = lazy;
 }

@@ -34,7 +34,7 @@
 #include "packet.h"
 
 enum {
-    CALLERS = 4, /* connections to the listener at a time, strangers' among them */
+    CALLERS = 32, /* connections to the listener at a time, strangers' among them */
     REQUEST_LIMIT = 1024,
     READ_SIZE = 16384,
     SECRET_TEXT = 33, /* 128 bits in hexadecimal, with the NUL */
@@ -65,6 +65,7 @@ struct session {
     MQTTAsync handle;
     int listener; /* -1 once paho is there */
     struct caller callers[CALLERS];
+    unsigned next_caller;   /* whose turn it is to go where all places are taken */
     char basic[BASIC_TEXT]; /* the credentials as paho sends them */
     int fd;                 /* paho's connection; -1 before, and once it has ended */
     short events;
@@ -142,6 +143,7 @@ static void on_closed5(void *context, MQTTAsync_successData5 *data)
     post(context, INBOX_SESSION_DOWN, 0);
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type is paho's */
 static void on_lost(void *context, char *cause)
 {
     (void)cause;
@@ -379,14 +381,15 @@ static void on_caller(void *ctx, short revents)
         hang_up(caller);
 }
 
-/* Where all places are taken the first has to go: whoever is silent must not keep paho out. */
+/* Where all places are taken the oldest has to go: whoever is silent must not keep paho out. */
 static struct caller *place_for_caller(struct session *session)
 {
     for (int i = 0; i < CALLERS; i++)
         if (session->callers[i].fd < 0)
             return &session->callers[i];
-    hang_up(&session->callers[0]);
-    return &session->callers[0];
+    struct caller *caller = &session->callers[session->next_caller++ % CALLERS];
+    hang_up(caller);
+    return caller;
 }
 
 static void on_call(void *ctx, short revents)
@@ -404,6 +407,9 @@ static void on_call(void *ctx, short revents)
         caller->fd = fd;
     else
         close(fd);
+    /* paho asks as soon as it is connected: before anybody else can come in between. */
+    if (caller->fd >= 0)
+        on_caller(caller, POLLIN);
 }
 
 static bool listen_for_paho(struct session *session, int *port)
@@ -665,7 +671,7 @@ static void end_lingering(void)
     lingering = NULL;
     close_listener(session);
     close_fd(session);
-    loop_free_later(session->loop, dispose, session);
+    dispose(session); /* at once: the next session may begin in this very pass */
 }
 
 void session_handle(const struct inbox_event *event)

@@ -187,14 +187,15 @@ static bool has_header(const char *head, const char *name, const char *expected,
 /* One of the words of a list, as `Connection: keep-alive, Upgrade`. */
 static bool lists_word(const char *head, const char *name, const char *word)
 {
-    size_t length, word_length = strlen(word);
-    const char *value = find_header(head, name, &length);
-    for (const char *end = value + length; value && value < end;) {
-        value += strspn(value, " \t,");
+    size_t left = 0, word_length = strlen(word);
+    const char *value = find_header(head, name, &left);
+    while (value && left > 0) {
         size_t size = strcspn(value, " \t,\r\n");
-        if (value < end && size == word_length && strncasecmp(value, word, size) == 0)
+        if (size == word_length && strncasecmp(value, word, size) == 0)
             return true;
+        size = size > 0 ? size : 1;
         value += size;
+        left -= size < left ? size : left;
     }
     return false;
 }

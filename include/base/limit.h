@@ -51,6 +51,8 @@
     (64u * 1024 * 1024) /* bytes of their topics and payloads, of a few KiB each */
 #define LIMIT_SESSION_BYTES                                                                        \
     (512 * 1024) /* bytes on their way to and from paho: a CONNECT with all its texts */
+#define LIMIT_LINK_BACKLOG                                                                         \
+    (16u * 1024 * 1024) /* bytes that the broker has not taken; then nothing is read from it */
 #define LIMIT_WEBSOCKET_FRAME                                                                      \
     (512u * 1024 *                                                                                 \
         1024) /* bytes of one frame: MQTT's largest packet, and room for others beside it */

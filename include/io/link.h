@@ -27,7 +27,8 @@ struct link_options {
 struct link_handler {
     void *ctx;
     void (*on_open)(void *ctx);
-    /* Something can be read, until link_read says otherwise. */
+    /* Something can be read. Not called while more than LIMIT_LINK_BACKLOG bytes wait to be sent:
+     * who reads nothing gets no further answers. */
     void (*on_readable)(void *ctx);
     /* Output that waited has been sent: link_has_output is false. */
     void (*on_sent)(void *ctx);
@@ -53,7 +54,7 @@ bool link_has_output(const struct link *link);
 
 enum link_read {
     LINK_READ_MORE,  /* there may be more: TLS may hold bytes that the loop does not see */
-    LINK_READ_EMPTY, /* nothing for now */
+    LINK_READ_EMPTY, /* nothing for now, or nothing is to be read for now */
     LINK_READ_ENDED, /* on_down follows from the loop */
 };
 /* Appends some of what has come to `in`, LINK_READ_SIZE bytes at most. A buffer that takes no more
@@ -61,8 +62,6 @@ enum link_read {
 enum { LINK_READ_SIZE = 16384 };
 enum link_read link_read(struct link *link, struct buf *in) NODISCARD;
 
-/* Whether on_readable is to be called. So it is at first. Otherwise TCP holds the broker back. */
-void link_watch(struct link *link, bool readable);
 /* Lets up to so many bytes lie without a call of on_readable (SO_RCVLOWAT); 1: none. With TLS the
  * bytes are those of its records. */
 void link_set_low_water(struct link *link, int bytes);

@@ -54,22 +54,27 @@ class Lane:
             "aiva.url": "http://127.0.0.1:1", "aiva.api_key": KEY, "mqtt.url": self._server.url,
             "mqtt.version": {5: "5", 3: "3.1.1"}[version]})
 
-    def _try(self, row, accept):
-        """Sends the row on the next connection."""
-        name, data, out = row
+    def _catch(self, accept):
         if accept:
-            caught = self._server.reached(packets.encode_connack(self._version, 0), "SUBSCRIBE")
-        else:
-            caught = self._server.caught()
-        with caught as reached:
+            return self._server.reached(packets.encode_connack(self._version, 0), "SUBSCRIBE")
+        return self._server.caught()
+
+    def _try(self, row, accept):
+        """Sends the row on the next connection; False where the bridge was about to connect anew anyway."""
+        name, data, out = row
+        with self._catch(accept) as reached:
             one = reached[0] if accept else reached
-            if accept:
-                one.send(data)
-            else:
-                one.answer_connect(data)
+            try:
+                if accept:
+                    one.send(data)
+                else:
+                    one.answer_connect(data)
+            except Ended:
+                return False
             if not out:
                 one.finish()
             assert one.wait_end(), f"the connection goes on after: {name}"
+            return True
 
     def _end(self):
         """The bridge works as ever, and stops in order."""
@@ -85,7 +90,8 @@ class Lane:
         try:
             before = None
             for number, row in enumerate(rows):
-                self._try(row, accept)
+                while not self._try(row, accept):
+                    continue
                 at_once(self._bridge)
                 if number == 10:
                     before = memory_kib(self._bridge.pid)
@@ -180,7 +186,7 @@ def test_topics_that_are_none(bad, qos):
     assert "is not what MQTT allows" in bad.bridge.output()
 
 
-ANNOUNCED = [1 << 28 | 1 << 20, 1 << 31, (1 << 32) + 5, 1 << 40, 1 << 63, (1 << 64) - 1]
+ANNOUNCED = [(1 << 29) + 1, 1 << 31, (1 << 32) + 5, 1 << 40, 1 << 63, (1 << 64) - 1]
 
 
 def open_websocket(one, accepted):
@@ -225,3 +231,58 @@ def test_websocket_frames_of_any_length(bridge, hostile, accepted):
             until_true(hostile, lambda one, data=data, step=step: try_frame(one, data, step, accepted))
             at_once(bridge)
     until_true(hostile, lambda one: open_websocket(one, True))
+
+
+def assert_bounded(bridge, one, piece, mebibytes=64):
+    """The bridge is sent that much and nothing is read of what it says: its memory does not follow."""
+    before = memory_kib(bridge.process.pid)
+    sent = one.send_unread(piece, mebibytes << 20)
+    assert sent < mebibytes << 20, "it reads on although nobody takes its answers"
+    assert memory_kib(bridge.process.pid) - before < 3 * MAY_GROW_KIB
+    bridge.assert_alive()
+
+
+@pytest.mark.parametrize("piece", [b"\x62\x02\x00\x07", b"\x32\x07\x00\x01t\x00\x07\x00x"],
+                         ids=["PUBREL", "PUBLISH"])
+def test_a_broker_that_takes_no_answers(bridge, hostile, piece):
+    """Each packet has an answer; beyond some that wait, no more are read."""
+    bridge.start(env=LEAN)
+    with hostile.reached(packets.encode_connack(5, 0), "SUBSCRIBE") as (one, _):
+        assert_bounded(bridge, one, piece)
+    bridge.stop()
+
+
+def test_pings_of_a_websocket_that_takes_no_answers(bridge, hostile):
+    """The same for pongs."""
+    bridge.settings["mqtt.url"] = hostile.url.replace("mqtt://", "ws://")
+    bridge.start(env=LEAN)
+    with hostile.caught() as one:
+        one.answer_websocket()
+        one.read_frame()
+        assert_bounded(bridge, one, frame(b"p" * 125, 0x89))
+    bridge.stop()
+
+
+@pytest.mark.parametrize("size", [600_000, 4_000_000])
+def test_a_packet_too_large_for_the_session(bridge, hostile, size):
+    """A CONNACK that is well-formed, and larger than the MQTT library is given."""
+    text = "x" * 60_000
+    properties = {"user_property": [(text, "")] * (size // 60_000)}
+    bridge.start(env=LEAN)
+    with hostile.caught() as one:
+        one.answer_connect(packets.encode_connack(5, 0, properties=properties))
+        assert one.wait_end()
+    bridge.assert_alive()
+    bridge.stop()
+
+
+def test_a_connack_before_a_connect(bridge, hostile):
+    """It is no answer to anything."""
+    bridge.start(env=LEAN)
+    for _ in range(3):
+        with hostile.caught() as one:
+            one.send(b"\x20\x03\x00\x00\x00")
+            assert one.wait_end()
+        at_once(bridge)
+    assert "before it got a CONNECT" in bridge.output()
+    bridge.stop()
