@@ -28,7 +28,7 @@ struct tracker_expiry {
 
 /* The lists that are taken in. */
 struct tracker_listing {
-    TAILQ_HEAD(, tracker_list) queue; /* in the order of their arrival */
+    TAILQ_HEAD(tracker_lists, tracker_list) queue; /* in the order of their arrival */
     struct timer timer;               /* the next turn of the first */
     struct json_array array;          /* where that stands */
     enum json_result result;          /* of the last step */

@@ -105,10 +105,10 @@ class Session:
     def _handle(self, packet):
         if packet.kind == "CONNECT":
             self.version, self.connect = packet.version, packet
-        if self.is_victim:
-            self.broker.remember(packet)
         name = "_on_" + packet.kind.lower()
         with self.broker.lock:
+            if self.is_victim:
+                self.broker.remember(packet)
             getattr(self, name, lambda _: None)(packet)
 
     def _on_connect(self, packet):
@@ -244,7 +244,7 @@ class BadBroker:
         self.retained = {}
         self.received = []
         self.lock = threading.RLock()
-        self._changed = threading.Condition()
+        self._changed = threading.Condition(self.lock)  # who is woken finds the packet dealt with
         self._numbers = itertools.count(1)
         self._clients = {}
         self._open = set()

@@ -102,6 +102,10 @@ class Simulator(Program):
         """How many requests of a kind have come."""
         return self.stats()["requests"][kind]
 
+    def in_progress(self, kind):
+        """Whether a request of a kind still waits for its answer."""
+        return any(line["kind"] == kind and not line["status"] for line in self.stats()["log"])
+
     def paths(self, kind):
         """The method and path of each request of a kind, in order."""
         log = self.stats()["log"]

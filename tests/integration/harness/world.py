@@ -82,7 +82,8 @@ class World:
         lists = self.simulator.requests("list")
         self.bridge.start(config, env)
         self.wait_upstream("streaming", since)
-        wait_until(lambda: self.simulator.requests("list") > lists, "the list to be read")
+        wait_until(lambda: self.simulator.requests("list") > lists
+                   and not self.simulator.in_progress("list"), "the list to be read")
         for one in jobs:
             self.wait_known(one, since, (config or {}).get("jobs.hide", ()))
         return since
