@@ -29,11 +29,11 @@ struct tracker_expiry {
 /* The lists that are taken in. */
 struct tracker_listing {
     TAILQ_HEAD(tracker_lists, tracker_list) queue; /* in the order of their arrival */
-    struct timer timer;               /* the next turn of the first */
-    struct json_array array;          /* where that stands */
-    enum json_result result;          /* of the last step */
-    bool applies;                     /* it is whole, and is walked a second time */
-    bool complete;                    /* each entry left no doubt about its job */
+    struct timer timer;                            /* the next turn of the first */
+    struct json_array array;                       /* where that stands */
+    enum json_result result;                       /* of the last step */
+    bool applies;                                  /* it is whole, and is walked a second time */
+    bool complete;                                 /* each entry left no doubt about its job */
 };
 
 struct tracker {
