@@ -9,7 +9,7 @@ PACKAGES_BUILD=(build-essential cmake ninja-build pkg-config ca-certificates fil
 PACKAGES_DEMO=(mosquitto mosquitto-clients python3)
 # For the tests besides.
 PACKAGES_TEST=(git libcmocka-dev python3-pytest python3-paho-mqtt python3-yaml python3-jinja2 python3-jsonschema openssl curl
-    jq clang clang-format clang-tidy cppcheck libclang-rt-dev shellcheck groff-base man-db procps systemd valgrind)
+    jq tinyproxy-bin microsocks clang clang-format clang-tidy cppcheck libclang-rt-dev shellcheck groff-base man-db procps systemd valgrind)
 # For the coverage report besides.
 PACKAGES_COVERAGE=(gcovr)
 # For the benchmark (tests/bench) besides.

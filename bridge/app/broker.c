@@ -163,6 +163,8 @@ void broker_options(const struct config *config, struct mqtt_options *options)
         .ca = config->mqtt.ca,
         .cert = config->mqtt.cert,
         .key = config->mqtt.key,
+        .proxy = config->mqtt.proxy,
+        .alpn = config->mqtt.alpn,
         .version5 = config->mqtt.version == CONFIG_MQTT_5,
         .keep_alive_s = config->mqtt.keep_alive_s,
         .connect_timeout_s = CONNECT_S,

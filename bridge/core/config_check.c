@@ -15,6 +15,7 @@
 #define TEXT_LIMIT      4096 /* bytes; the longest file name */
 #define TOPIC_LIMIT     256
 #define CLIENT_ID_LIMIT 128
+#define ALPN_LIMIT      255 /* RFC 7301, 3.1: its length is one byte */
 
 static bool expected(struct error *error, const char *what)
 {
@@ -196,6 +197,36 @@ bool config_check_mqtt_url(char *text, struct error *error)
         *path = '\0';
     if (*path != '\0')
         return expected(error, "no path behind the host: only ws:// and wss:// have one");
+    return true;
+}
+
+bool config_check_proxy(char *text, struct error *error)
+{
+    static const char *const schemes[] = {"http://", "https://", "socks5://", "socks5h://", NULL};
+    if (*text == '\0')
+        return true;
+    if (!check_url_characters(text, error))
+        return false;
+    char *location = skip_scheme(text, schemes);
+    if (location == NULL)
+        return expected(error, "a URL that begins with http://, https://, socks5:// or socks5h://");
+    char *path = check_location(location, "a proxy that wants them cannot be used", error);
+    if (path == NULL)
+        return false;
+    if (strcmp(path, "/") == 0)
+        *path = '\0';
+    if (*path != '\0')
+        return expected(error, "no path behind the host");
+    if (*skip_host(location) != ':')
+        return expected(error, "a port behind the host, since proxies have no usual one");
+    return true;
+}
+
+bool config_check_alpn(char *text, struct error *error)
+{
+    if (!is_visible_ascii(text) || strlen(text) > ALPN_LIMIT)
+        return error_set(
+            error, ERROR_USAGE, "expected up to %d visible ASCII characters", ALPN_LIMIT);
     return true;
 }
 

@@ -151,7 +151,8 @@ static bool has_tls(const struct config *config, const struct setting *setting)
     if (strncmp(setting->path, "aiva.", strlen("aiva.")) == 0)
         return strncmp(config->aiva.url, "https:", strlen("https:")) == 0;
     return strncmp(config->mqtt.url, "mqtts:", strlen("mqtts:")) == 0 ||
-           strncmp(config->mqtt.url, "wss:", strlen("wss:")) == 0;
+           strncmp(config->mqtt.url, "wss:", strlen("wss:")) == 0 ||
+           strncmp(config->mqtt.proxy, "https:", strlen("https:")) == 0;
 }
 
 /* A file of these kinds that is named, and used. */

@@ -109,6 +109,8 @@ bool config_check_key(char *text, struct error *error);
 bool config_check_password(char *text, struct error *error);
 bool config_check_aiva_url(char *text, struct error *error);
 bool config_check_mqtt_url(char *text, struct error *error);
+bool config_check_proxy(char *text, struct error *error);
+bool config_check_alpn(char *text, struct error *error);
 bool config_check_client_id(char *text, struct error *error);
 bool config_check_topic(char *text, struct error *error);
 bool config_check_response_topic(char *text, struct error *error);

@@ -43,6 +43,8 @@ struct link {
     struct link_handler handler;
     enum state state;
     bool tls;
+    char *proxy; /* in front of the broker; NULL for none */
+    struct tls_alpn alpn;
     CURLM *multi;
     CURL *easy;
     struct watched watched[SOCKETS];
@@ -107,6 +109,10 @@ static void end_by_code(struct link *link, CURLcode code)
     if (code == CURLE_COULDNT_CONNECT && system != 0) {
         size_t length = strlen(reason);
         snprintf(reason + length, sizeof reason - length, ": %s", strerror((int)system));
+    }
+    if (link->proxy && link->state == STATE_OPENING) {
+        size_t length = strlen(reason);
+        snprintf(reason + length, sizeof reason - length, " (mqtt.proxy is %s)", link->proxy);
     }
     end(link, tls_is_refusal((int)code, words), reason);
 }
@@ -465,14 +471,35 @@ static bool set_address(struct link *link, const char *text, struct error *error
     return done || error_set(error, ERROR_BROKER, "%s: libcurl does not take this address", text);
 }
 
-static bool set_tls(CURL *easy, const struct link_options *options)
+static bool has_tls_proxy(const struct link *link)
 {
+    return link->proxy && strncmp(link->proxy, "https:", strlen("https:")) == 0;
+}
+
+/* A proxy that speaks TLS is trusted by the same authorities as the broker behind it. */
+static bool set_proxy(struct link *link, const struct link_options *options)
+{
+    CURL *easy = link->easy;
+    bool own_ca = is_given(options->ca);
+    return curl_easy_setopt(easy, CURLOPT_PROXY, link->proxy ? link->proxy : "") == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_NOPROXY, "") == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_HTTPPROXYTUNNEL, 1L) == CURLE_OK &&
+           (!own_ca || tls_set_text(easy, CURLOPT_PROXY_CAINFO_BLOB, options->ca));
+}
+
+static bool set_tls(struct link *link, const struct link_options *options)
+{
+    CURL *easy = link->easy;
     bool done = tls_apply(easy, options->ca) &&
                 curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L) == CURLE_OK &&
                 curl_easy_setopt(easy, CURLOPT_SSL_ENABLE_ALPN, 0L) == CURLE_OK;
     if (done && is_given(options->cert))
         done = tls_set_text(easy, CURLOPT_SSLCERT_BLOB, options->cert) &&
                tls_set_text(easy, CURLOPT_SSLKEY_BLOB, options->key);
+    if (done && is_given(options->alpn)) {
+        link->alpn.behind_proxy = has_tls_proxy(link);
+        done = tls_set_alpn(easy, &link->alpn, options->alpn);
+    }
     return done;
 }
 
@@ -480,15 +507,14 @@ static bool set_options(struct link *link, const struct link_options *options)
 {
     CURL *easy = link->easy;
     return curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+           set_proxy(link, options) && curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
            /* Else giving up would wait for a name resolution, however long that takes. */
            curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, (long)options->connect_timeout_s) ==
                CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, link->words) == CURLE_OK &&
-           (!link->tls || set_tls(easy, options));
+           ((!link->tls && !has_tls_proxy(link)) || set_tls(link, options));
 }
 
 static bool start(struct link *link)
@@ -522,6 +548,7 @@ struct link *link_open(struct loop *loop, const struct link_options *options,
     link->handler = *handler;
     link->fd = -1;
     link->low_water = 1;
+    link->proxy = is_given(options->proxy) ? xstrdup(options->proxy) : NULL;
     link->deadline_ms = loop_now(loop) + 1000 * (int64_t)options->connect_timeout_s;
     for (int i = 0; i < SOCKETS; i++)
         link->watched[i] = (struct watched){.link = link, .fd = -1};
@@ -551,6 +578,7 @@ static void dispose(void *object)
     websocket_free(link->websocket);
     buf_clear(&link->payload);
     buf_clear(&link->out);
+    free(link->proxy);
     free(link);
 }
 

@@ -124,6 +124,8 @@ static void copy_options(struct mqtt_options *copy, const struct mqtt_options *o
     copy->ca = copy_text(options->ca);
     copy->cert = copy_text(options->cert);
     copy->key = copy_text(options->key);
+    copy->proxy = copy_text(options->proxy);
+    copy->alpn = copy_text(options->alpn);
     copy->will_topic = copy_text(options->will_topic);
     copy->will_payload = copy_text(options->will_payload);
 }
@@ -144,6 +146,8 @@ static void free_options(struct mqtt_options *options)
     free((char *)options->username);
     free((char *)options->ca);
     free((char *)options->cert);
+    free((char *)options->proxy);
+    free((char *)options->alpn);
     free((char *)options->will_topic);
     free((char *)options->will_payload);
     *options = (struct mqtt_options){0};
@@ -775,6 +779,8 @@ bool mqtt_connect(struct mqtt *mqtt, const struct mqtt_options *options, struct 
         .ca = options->ca,
         .cert = options->cert,
         .key = options->key,
+        .proxy = options->proxy,
+        .alpn = options->alpn,
         .connect_timeout_s = options->connect_timeout_s,
     };
     assert(mqtt->state == MQTT_IDLE && options->window > 0);

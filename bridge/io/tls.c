@@ -1,6 +1,7 @@
 /* How strict TLS is, and what its failures mean. */
 #include "tls.h"
 
+#include <assert.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -55,14 +56,28 @@ static int on_verified(int good, X509_STORE_CTX *store)
 }
 
 /* For the connection to a proxy as well as for the one through it. */
-static CURLcode on_context(CURL *easy, void *context, void *none)
+static CURLcode on_context(CURL *easy, void *context, void *ctx)
 {
+    struct tls_alpn *alpn = ctx;
     (void)easy;
-    (void)none;
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, on_verified);
     /* link.c's output may have grown, and moved, before it is tried again. */
     SSL_CTX_set_mode(context, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_ENABLE_PARTIAL_WRITE);
+    if (alpn != NULL && alpn->behind_proxy)
+        alpn->behind_proxy = false;
+    else if (alpn != NULL && SSL_CTX_set_alpn_protos(context, alpn->name, 1u + alpn->name[0]) != 0)
+        return CURLE_OUT_OF_MEMORY;
     return CURLE_OK;
+}
+
+bool tls_set_alpn(CURL *easy, struct tls_alpn *alpn, const char *name)
+{
+    size_t length = strlen(name);
+
+    assert(length > 0 && length < sizeof alpn->name);
+    alpn->name[0] = (unsigned char)length;
+    memcpy(alpn->name + 1, name, length);
+    return curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, alpn) == CURLE_OK;
 }
 
 bool tls_set_text(CURL *easy, CURLoption option, const char *text)

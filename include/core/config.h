@@ -39,6 +39,7 @@ struct config {
         char *username, *password, *password_file; /* "" where not given */
         char *ca_file, *cert_file, *key_file;      /* "" where not given */
         char *ca, *cert, *key;                     /* what is in them, where TLS is used; else "" */
+        char *proxy, *alpn;                        /* "" where not given */
         enum config_mqtt_version version;
         char *client_id;
         char *topic; /* no wildcard, no leading or trailing slash, no leading $ */

@@ -21,7 +21,10 @@ struct loop;
 struct link_options {
     const char *url;             /* mqtt://, mqtts://, ws:// or wss://, host [:port] [/path] */
     const char *ca, *cert, *key; /* PEM; ca: the authorities, else the system's */
-    int connect_timeout_s;       /* name, TCP, TLS and the WebSocket handshake together */
+    const char *proxy; /* http://, https://, socks5:// or socks5h://, host :port; the broker's TLS
+                        * goes through it */
+    const char *alpn;  /* the protocol to name in TLS to the broker (RFC 7301) */
+    int connect_timeout_s; /* name, TCP, TLS and the WebSocket handshake together */
 };
 
 struct link_handler {

@@ -25,6 +25,7 @@ struct mqtt_options {
     const char *client_id;
     const char *username, *password;
     const char *ca, *cert, *key;           /* PEM; ca: the authorities, else the system's */
+    const char *proxy, *alpn;              /* as in link.h */
     bool version5;                         /* else MQTT 3.1.1 */
     const char *will_topic, *will_payload; /* NULL for no will */
     int will_qos;

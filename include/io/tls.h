@@ -20,6 +20,15 @@
 /* For one transfer of libcurl's. ca: the authorities to trust, as PEM, in place of the system's; ""
  * or NULL for those. Copied. False where libcurl takes an option not. */
 bool tls_apply(CURL *easy, const char *ca) NODISCARD;
+/* The protocol that the server is told with the handshake (ALPN, RFC 7301). The transfer borrows
+ * it. */
+struct tls_alpn {
+    unsigned char name[256]; /* its length comes first, as on the wire */
+    bool behind_proxy; /* the first connection is to a proxy that speaks TLS, and is told nothing */
+};
+/* name: 1 to 255 bytes. False where libcurl takes the option not. */
+bool tls_set_alpn(CURL *easy, struct tls_alpn *alpn, const char *name) NODISCARD;
+
 /* Gives libcurl a text in place of a file: option is a CURLOPT_*_BLOB. Copied. */
 bool tls_set_text(CURL *easy, CURLoption option, const char *text) NODISCARD;
 

@@ -16,7 +16,7 @@ DEFAULTS = {
              "idle_timeout_s": 60, "poll_interval_s": 5, "list_interval_s": 30,
              "resync_interval_s": 300},
     "mqtt": {"url": "mqtt://localhost:1883", "username": "", "password": "", "ca_file": "",
-             "cert_file": "", "key_file": "", "version": "5", "client_id": "aiva-mqtt-bridge",
+             "cert_file": "", "key_file": "", "proxy": "", "alpn": "", "version": "5", "client_id": "aiva-mqtt-bridge",
              "topic": "aiva", "qos": 1, "queue_limit": 100000,
              "keep_alive_s": 30},
     "jobs": {"hide": [], "keep_finished_h": 0},
@@ -35,7 +35,7 @@ NUMBERS = [
 
 TEXTS = ["aiva.url", "aiva.api_key", "aiva.mode", "mqtt.url", "mqtt.username", "mqtt.client_id",
          "mqtt.topic", "homeassistant.prefix", "homeassistant.status_topic", "http.listen",
-         "log.level", "log.format", "mqtt.ca_file", "aiva.ca_file"]
+         "log.level", "log.format", "mqtt.ca_file", "aiva.ca_file", "mqtt.proxy", "mqtt.alpn"]
 
 WRONG = [
     *[(path, 0) for path in NUMBERS], *[(path, -1) for path in NUMBERS],

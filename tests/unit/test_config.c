@@ -194,6 +194,7 @@ static const char *dump_texts(const struct config *config, const char *path)
         {"mqtt.password", config->mqtt.password},
         {"mqtt.password_file", config->mqtt.password_file}, {"mqtt.ca_file", config->mqtt.ca_file},
         {"mqtt.cert_file", config->mqtt.cert_file}, {"mqtt.key_file", config->mqtt.key_file},
+        {"mqtt.proxy", config->mqtt.proxy}, {"mqtt.alpn", config->mqtt.alpn},
         {"mqtt.client_id", config->mqtt.client_id}, {"mqtt.topic", config->mqtt.topic},
         {"homeassistant.prefix", config->homeassistant.prefix},
         {"homeassistant.status_topic", config->homeassistant.status_topic},
@@ -428,12 +429,12 @@ static void test_config_example_holds_the_defaults(void **state)
     static const char *const paths[] = {"aiva.url", "aiva.mode", "aiva.ca_file",
         "aiva.idle_timeout_s", "aiva.poll_interval_s", "aiva.list_interval_s",
         "aiva.resync_interval_s", "mqtt.url", "mqtt.username", "mqtt.password", "mqtt.ca_file",
-        "mqtt.cert_file", "mqtt.key_file", "mqtt.version", "mqtt.client_id", "mqtt.topic",
-        "mqtt.qos", "mqtt.queue_limit", "mqtt.keep_alive_s", "jobs.hide", "jobs.keep_finished_h",
-        "commands.allow", "commands.rate_per_s", "commands.burst", "commands.timeout_s",
-        "commands.response_topics", "homeassistant.enabled", "homeassistant.prefix",
-        "homeassistant.max_jobs", "homeassistant.status_topic", "homeassistant.device_name",
-        "http.listen", "log.level", "log.format"};
+        "mqtt.cert_file", "mqtt.key_file", "mqtt.proxy", "mqtt.alpn", "mqtt.version",
+        "mqtt.client_id", "mqtt.topic", "mqtt.qos", "mqtt.queue_limit", "mqtt.keep_alive_s",
+        "jobs.hide", "jobs.keep_finished_h", "commands.allow", "commands.rate_per_s",
+        "commands.burst", "commands.timeout_s", "commands.response_topics", "homeassistant.enabled",
+        "homeassistant.prefix", "homeassistant.max_jobs", "homeassistant.status_topic",
+        "homeassistant.device_name", "http.listen", "log.level", "log.format"};
     struct world world;
     struct error error = {0};
     struct buf example;

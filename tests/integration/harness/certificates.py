@@ -73,11 +73,14 @@ class TlsFront:
 
     It is as lax as can be, so that it is the client that refuses: `oldest` and `newest` are the
     versions of TLS that it speaks, `clients` the authority that clients need a certificate of,
-    `ciphers` those of TLS 1.2 and before.
+    `ciphers` those of TLS 1.2 and before, `alpn` the protocols that it knows; `spoken` is what was
+    agreed on at each connection.
     """
 
-    def __init__(self, target, certificate, key, newest=None, clients=None, oldest=None, ciphers="ALL"):
+    def __init__(self, target, certificate, key, newest=None, clients=None, oldest=None, ciphers="ALL",
+                 alpn=()):
         self._target = target
+        self.spoken = []
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.set_ciphers(f"{ciphers}@SECLEVEL=0")
         with warnings.catch_warnings():
@@ -85,6 +88,8 @@ class TlsFront:
             self._context.minimum_version = oldest or ssl.TLSVersion.TLSv1
             self._context.maximum_version = newest or ssl.TLSVersion.TLSv1_3
         self._context.load_cert_chain(certificate, key)
+        if alpn:
+            self._context.set_alpn_protocols(alpn)
         if clients is not None:
             self._context.verify_mode = ssl.CERT_REQUIRED
             self._context.load_verify_locations(clients)
@@ -111,6 +116,7 @@ class TlsFront:
                 except OSError:
                     _linger(kept)
                     raise
+            self.spoken.append(near.selected_alpn_protocol())
             far = socket.create_connection(("127.0.0.1", self._target))
             threading.Thread(target=_pump, args=(far, near), daemon=True).start()
             _pump(near, far)
