@@ -22,6 +22,7 @@
 #include "loop.h"
 #include "mem.h"
 #include "tls.h"
+#include "transport.h"
 #include "websocket.h"
 
 enum {
@@ -49,6 +50,7 @@ struct link {
     CURL *easy;
     struct watched watched[SOCKETS];
     struct timer timer;  /* libcurl's while it connects; then the WebSocket handshake's */
+    struct timer nudge;  /* while libcurl connects */
     struct timer ended;  /* on_down is called from the loop */
     int64_t deadline_ms; /* of opening */
     int fd;              /* -1 until it is connected */
@@ -95,6 +97,7 @@ static void end(struct link *link, bool refused, const char *reason)
     snprintf(link->reason, sizeof link->reason, "%s", reason);
     stop_watching(link);
     timer_stop(&link->timer);
+    timer_stop(&link->nudge);
     timer_set(&link->ended, loop_now(link->loop));
 }
 
@@ -249,7 +252,9 @@ static enum link_read read_bytes(struct link *link, struct buf *in)
             link->state == STATE_UPGRADING
                 ? "the server closed the connection in place of answering the WebSocket handshake"
                 : "");
-    return link->state == STATE_ENDED ? LINK_READ_ENDED : LINK_READ_MORE;
+    if (link->state == STATE_ENDED)
+        return LINK_READ_ENDED;
+    return link->tls || count == LINK_READ_SIZE ? LINK_READ_MORE : LINK_READ_EMPTY;
 }
 
 static enum link_read read_frames(struct link *link, struct buf *in)
@@ -342,6 +347,7 @@ static void connected(struct link *link)
 {
     curl_socket_t fd = CURL_SOCKET_BAD;
     stop_watching(link);
+    timer_stop(&link->nudge);
     if (curl_easy_getinfo(link->easy, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK ||
         fd == CURL_SOCKET_BAD) {
         end(link, false, "the connection ended as soon as it was made");
@@ -433,6 +439,13 @@ static int on_curl_timer(CURLM *multi, long timeout_ms, void *ctx)
     else
         timer_set(&link->timer, clock_monotonic_ms() + timeout_ms);
     return 0;
+}
+
+static void fire_nudge(void *ctx)
+{
+    struct link *link = ctx;
+    timer_set(&link->nudge, loop_now(link->loop) + TRANSPORT_NUDGE_MS);
+    transport_nudge(link->easy);
 }
 
 static void fire_timer(void *ctx)
@@ -555,11 +568,13 @@ struct link *link_open(struct loop *loop, const struct link_options *options,
     buf_init(&link->payload, SIZE_MAX);
     buf_init(&link->out, SIZE_MAX);
     timer_init(&link->timer, loop, fire_timer, link);
+    timer_init(&link->nudge, loop, fire_nudge, link);
     timer_init(&link->ended, loop, fire_ended, link);
     if (!prepare(link, options, error)) {
         link_free(link);
         return NULL;
     }
+    timer_set(&link->nudge, loop_now(loop) + TRANSPORT_NUDGE_MS);
     return link;
 }
 
@@ -590,6 +605,7 @@ void link_free(struct link *link)
     link->state = STATE_ENDED;
     stop_watching(link);
     timer_stop(&link->timer);
+    timer_stop(&link->nudge);
     timer_stop(&link->ended);
     loop_free_later(link->loop, dispose, link);
 }

@@ -202,16 +202,41 @@ static bool set_calls(struct transport *transport, const struct transport_calls 
            curl_easy_setopt(easy, CURLOPT_WRITEDATA, calls->ctx) == CURLE_OK;
 }
 
-/* Adds the handle; what it is put off for is that this runs in no callback of libcurl. */
-static void start(void *ctx)
+void transport_nudge(CURL *easy)
 {
-    struct transport *transport = ctx;
+    (void)curl_easy_pause(easy, CURLPAUSE_ALL);
+    (void)curl_easy_pause(easy, CURLPAUSE_CONT);
+}
 
+static bool is_connected(const struct transport *transport)
+{
+    curl_off_t microseconds = 0;
+
+    (void)curl_easy_getinfo(transport->easy, CURLINFO_PRETRANSFER_TIME_T, &microseconds);
+    return microseconds > 0;
+}
+
+/* Adds the handle; what it is put off for is that this runs in no callback of libcurl. */
+static void add(struct transport *transport)
+{
     transport->running =
         curl_easy_setopt(transport->easy, CURLOPT_HTTPHEADER, transport->headers) == CURLE_OK &&
         curl_multi_add_handle(loop_multi(transport->loop), transport->easy) == CURLM_OK;
     if (!transport->running)
         transport->finished.done(transport->finished.ctx, CURLE_FAILED_INIT);
+}
+
+static void fire_start(void *ctx)
+{
+    struct transport *transport = ctx;
+
+    if (!transport->running) {
+        timer_set(&transport->start, loop_now(transport->loop) + TRANSPORT_NUDGE_MS);
+        add(transport);
+    } else if (!is_connected(transport)) {
+        timer_set(&transport->start, loop_now(transport->loop) + TRANSPORT_NUDGE_MS);
+        transport_nudge(transport->easy);
+    }
 }
 
 bool transport_open(struct transport *transport, const struct http_client *client, const char *path,
@@ -221,7 +246,7 @@ bool transport_open(struct transport *transport, const struct http_client *clien
     transport->url = xstrdup(client->url);
     transport->on_head = calls->on_head;
     transport->finished = (struct loop_transfer){.done = calls->finished, .ctx = calls->ctx};
-    timer_init(&transport->start, client->loop, start, transport);
+    timer_init(&transport->start, client->loop, fire_start, transport);
     transport->easy = curl_easy_init();
     if (transport->easy == NULL || !set_numbers(transport->easy, client) ||
         !set_texts(transport->easy, client) || !set_calls(transport, calls))

@@ -11,7 +11,8 @@
 
 /*
  * What every HTTP transfer of the bridge has in common: libcurl's options, the check of the URL,
- * the header section, the redirect rule. For http.c and httpstream.c only.
+ * the header section, the redirect rule. For http.c and httpstream.c; transport_nudge for link.c
+ * too.
  */
 struct http_client {
     struct loop *loop;
@@ -41,8 +42,8 @@ struct transport {
     struct transport_head head;
     void (*on_head)(void *ctx); /* the final header section has ended; may be NULL */
     struct loop_transfer finished;
-    struct timer start;
-    bool running; /* in the multi handle */
+    struct timer start; /* then, while libcurl connects: the next nudge */
+    bool running;       /* in the multi handle */
     unsigned redirects;
     char libcurl_text[CURL_ERROR_SIZE];
     char refused_redirect[300]; /* "" unless one was refused */
@@ -72,6 +73,12 @@ void transport_start(struct transport *transport);
 void transport_stop(struct transport *transport);
 /* Stops it and frees what it holds. Not from within a callback of libcurl. */
 void transport_close(struct transport *transport);
+
+/* libcurl 7.88 gives up an address that does not answer, and begins with the next one of the name
+ * only when it is called once more, for which it neither asks nor waits. To pause and go on has it
+ * look again: to be done each TRANSPORT_NUDGE_MS while a handle connects, and not later. */
+#define TRANSPORT_NUDGE_MS 250
+void transport_nudge(CURL *easy);
 
 /* For `finished`, when the transfer was stopped. True where the answer was a redirect that is
  * followed: the transfer then starts again. One that is refused leaves its text in

@@ -12,7 +12,7 @@ from threading import Thread
 import pytest
 from conftest import preloading
 from harness.metrics import Listener
-from harness.process import free_port
+from harness.process import free_port, has_ipv6
 from harness.simulator import KEY
 from harness.topics import of_bridge
 from harness.waiting import wait_until
@@ -134,14 +134,6 @@ def test_other_addresses(world, host, asked):
     world.start(config={"http.listen": listener.listen})
     assert Listener(listener.port, asked).ask("/healthz")[0] == 200
     assert run_healthcheck(world.bridge, listener.listen).returncode == 0
-
-
-def has_ipv6():
-    try:
-        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
-    except OSError:
-        return False
-    return True
 
 
 def test_the_port_is_free_after_a_restart(world, listener):

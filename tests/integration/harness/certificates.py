@@ -44,7 +44,8 @@ class Authority:
         """A certificate and its key for a server at the address, or for a client."""
         certificate, key = self.folder / f"{name}.crt", self.folder / f"{name}.key"
         request, extensions = self.folder / f"{name}.csr", self.folder / f"{name}.ext"
-        extensions.write_text(f"subjectAltName=IP:{address}\n")
+        kind = "IP" if ":" in address or address[0].isdigit() else "DNS"
+        extensions.write_text(f"subjectAltName={kind}:{address}\n")
         _openssl("req", *_new_key(key, key_kind), "-out", request, "-subj", f"/CN={name}")
         _openssl("ca", "-batch", "-notext", "-config", self._config, "-md", digest,
                  "-cert", self.file, "-keyfile", self._key, "-in", request, "-out", certificate,
@@ -74,13 +75,13 @@ class TlsFront:
     It is as lax as can be, so that it is the client that refuses: `oldest` and `newest` are the
     versions of TLS that it speaks, `clients` the authority that clients need a certificate of,
     `ciphers` those of TLS 1.2 and before, `alpn` the protocols that it knows; `spoken` is what was
-    agreed on at each connection.
+    agreed on at each connection, and `names` the server names that were indicated.
     """
 
     def __init__(self, target, certificate, key, newest=None, clients=None, oldest=None, ciphers="ALL",
                  alpn=()):
         self._target = target
-        self.spoken = []
+        self.spoken, self.names = [], []
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.set_ciphers(f"{ciphers}@SECLEVEL=0")
         with warnings.catch_warnings():
@@ -90,6 +91,7 @@ class TlsFront:
         self._context.load_cert_chain(certificate, key)
         if alpn:
             self._context.set_alpn_protocols(alpn)
+        self._context.sni_callback = lambda _socket, name, _context: self.names.append(name)
         if clients is not None:
             self._context.verify_mode = ssl.CERT_REQUIRED
             self._context.load_verify_locations(clients)

@@ -34,6 +34,15 @@ def free_port():
         return port
 
 
+def has_ipv6():
+    """Whether the machine has ::1."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
 def accepts(port):
     """Whether somebody listens on the port."""
     try:
