@@ -31,8 +31,9 @@ Without arguments, everything that CI runs; on two cores, far below twelve minut
   bench   tests the benchmark's own programs, and counts the instructions of an event, against the
           count that is stored; the benchmark itself is tests/bench/run.sh
 
-  full    all that, and what takes long: the integration tests that wait for a minute, 60 s of fuzzing
-          a target, ten minutes of soak, and the images, built by buildah where that is installed
+  full    all that, and what takes long: the integration tests that wait for a minute, all of them over TLS
+          (TRANSPORT=tls), 60 s of fuzzing a target, ten minutes of soak, over TLS too, and there with
+          ThreadSanitizer as well, and the images, built by buildah where that is installed
   roots   ./run.sh and ./test.sh in bare roots of Debian 12 and 13 (debootstrap), as root and as an
           ordinary user with sudo: needs root, and up to an hour for each. Not part of full
 
@@ -192,13 +193,20 @@ run_everything()
     join 'tests with ThreadSanitizer'
     join "fuzzing, $fuzz_seconds s a target"
 }
+soak()
+{
+    steady /usr/bin/python3 -B tests/soak/soak.py --minutes 10 --seed "$RANDOM" --bridge "build/$1/aiva-mqtt-bridge" \
+        --simulator "build/$1/aiva-simulator" --report "build/soak-$1.txt"
+}
 asan_all() { step 'unit, fuzz inputs, lint, integration, Node-RED' run_asan; }
 asan_full()
 {
     step 'unit, fuzz inputs, lint, Node-RED' run_asan -LE '^integration$'
     PYTEST_ADDOPTS=--slow step 'integration, with what waits for a minute' run_asan -L '^integration$'
-    step 'soak, ten minutes' /usr/bin/python3 -B tests/soak/soak.py --minutes 10 --seed "$RANDOM" \
-        --bridge build/asan/aiva-mqtt-bridge --simulator build/asan/aiva-simulator --report build/soak.txt
+    TRANSPORT=tls step 'integration, over TLS' run_asan -L '^integration$'
+    step 'soak, ten minutes' soak asan
+    TRANSPORT=tls step 'soak, ten minutes over TLS' soak asan
+    build tsan && TRANSPORT=tls step 'soak, ten minutes over TLS, with ThreadSanitizer' soak tsan
 }
 
 if [ "$part" = roots ]; then

@@ -8,7 +8,7 @@ from harness import bad_packets, packets
 from harness.bridge import Bridge
 from harness.hostile import Ended, Hostile, frame
 from harness.simulator import KEY
-from harness.world import job
+from harness.world import job, way_to
 
 # Of sizes that the library's own blocks have too.
 MANY_PROPERTIES = {"user_property": [("A" * (16 + number % 112), "B" * (16 + number % 97))
@@ -28,8 +28,11 @@ SEED = 20
 def hostile(bridge):
     """A server in the broker's place, and a bridge that connects to it."""
     with Hostile() as server:
-        bridge.settings["mqtt.url"] = server.url
+        settings, front = way_to(server.port)
+        bridge.settings.update(settings)
         yield server
+        if front is not None:
+            front.close()
 
 
 def at_once(bridge):
@@ -50,8 +53,9 @@ class Lane:
         folder.mkdir()
         self._server = Hostile()
         self._version = version
+        settings, self._front = way_to(self._server.port)
         self._bridge = Bridge(folder, {
-            "aiva.url": "http://127.0.0.1:1", "aiva.api_key": KEY, "mqtt.url": self._server.url,
+            "aiva.url": "http://127.0.0.1:1", "aiva.api_key": KEY, **settings,
             "mqtt.version": {5: "5", 3: "3.1.1"}[version]})
 
     def _catch(self, accept):
@@ -100,6 +104,8 @@ class Lane:
         finally:
             self._bridge.finish()
             self._server.close()
+            if self._front is not None:
+                self._front.close()
 
 
 def run_all(folder, version, rows, accept):

@@ -23,6 +23,7 @@ from harness.mqttclient import new_client  # noqa: E402
 from harness.recorder import retained  # noqa: E402
 from harness.simulator import KEY, Simulator  # noqa: E402
 from harness.waiting import wait_until  # noqa: E402
+from harness.world import way_to  # noqa: E402
 
 from history import DEVICES, ROOT, Delivered, Heard, Life, Link, Note, Run, Sent, StreamLink  # noqa: E402
 from relay import Relay  # noqa: E402
@@ -180,7 +181,7 @@ class World:
             folder, "--keepalive", "1", "--line-end", seed_options["line_end"], *extra)
         self.bridge = Bridge(folder, {})
         self.observer = Observer(self.broker, history)
-        self.to_broker = self.to_aiva = None
+        self.to_broker = self.to_aiva = self._front = None
         self.problems = []
         self._complained = False
 
@@ -190,9 +191,10 @@ class World:
         self.to_aiva = Relay(self.simulator.port, lambda: AivaTap(self))
         self.to_broker.start()
         self.to_aiva.start()
+        settings, self._front = way_to(self.to_broker.port)
         self.bridge.settings = {
             "aiva.url": f"http://127.0.0.1:{self.to_aiva.port}", "aiva.api_key": KEY,
-            "mqtt.url": f"mqtt://127.0.0.1:{self.to_broker.port}",
+            **settings,
             "mqtt.version": self.options["mqtt_version"],
             "mqtt.queue_limit": self.options["queue_limit"], "homeassistant.enabled": True,
             "homeassistant.max_jobs": 1000, **INTERVALS}
@@ -207,8 +209,8 @@ class World:
                 self.stop_bridge("term")
         finally:
             self.observer.close()
-            for relay in (self.to_broker, self.to_aiva):
-                relay.close()
+            for way in filter(None, (self._front, self.to_broker, self.to_aiva)):
+                way.close()
             for program in (self.simulator, self.broker):
                 if program.running:
                     program.end()

@@ -1,11 +1,16 @@
 """Broker, simulator, bridge and recorder, put together for one test or one test file."""
 
+import functools
 import itertools
+import os
+import pathlib
+import tempfile
 import uuid
 
 from . import topics
 from .bridge import Bridge
 from .broker import Broker
+from .certificates import Authority, TlsFront
 from .recorder import Recorder, retained
 from .simulator import KEY, Simulator
 from .waiting import PATIENCE, wait_until
@@ -27,6 +32,30 @@ def described(name, status):
     return members
 
 
+@functools.cache
+def authority_of_all():
+    """Of the servers of all worlds."""
+    folder = tempfile.TemporaryDirectory(prefix="aiva-authority-")
+    authority = Authority(pathlib.Path(folder.name))
+    authority.keeps = folder  # it goes with the process
+    return authority
+
+
+@functools.cache
+def server_of_all():
+    return authority_of_all().issue("server")
+
+
+def way_to(port):
+    """The settings with which a bridge reaches the broker on a port, and what has to be closed in the
+    end, or None. With TRANSPORT=tls in the environment it goes over TLS."""
+    if os.environ.get("TRANSPORT") != "tls":
+        return {"mqtt.url": f"mqtt://127.0.0.1:{port}"}, None
+    front = TlsFront(port, *server_of_all())
+    return {"mqtt.url": f"mqtts://127.0.0.1:{front.port}",
+            "mqtt.ca_file": str(authority_of_all().file)}, front
+
+
 class World:
     """Everything that one bridge needs, and the questions that tests ask about it."""
 
@@ -38,11 +67,13 @@ class World:
         self.simulator = Simulator(folder, *simulator)
         self.bridge = Bridge(folder, {"aiva.url": self.simulator.url, "aiva.api_key": KEY})
         self.recorder = None
+        self._front = None
 
     def open(self):
         """Starts all but the bridge."""
         self.broker.start()
-        self.bridge.settings["mqtt.url"] = self.broker.url
+        settings, self._front = way_to(self.broker.port)
+        self.bridge.settings.update(settings)
         self.simulator.start()
         self.record()
         return self
@@ -67,6 +98,8 @@ class World:
         finally:
             if self.recorder is not None:
                 self.recorder.close()
+            if self._front is not None:
+                self._front.close()
             if self.simulator.running:
                 self.simulator.end()
             if self.broker.running:
