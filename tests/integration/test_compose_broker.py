@@ -105,6 +105,8 @@ def test_the_bridge_gets_in(containers, world):
     containers.start()
     assert SERVICES["bridge"]["environment"]["MQTT_PASSWORD_FILE"] == "/run/broker/mqtt_password"
     assert "bridge-secrets:/run/broker:ro" in SERVICES["bridge"]["volumes"]
+    if ROOTED:  # in its container the bridge is the user that the file belongs to
+        os.chown(containers.bridge / "mqtt_password", 0, 0)
     done = world.bridge.run_config("--check", overrides={
         "mqtt.url": f"mqtt://127.0.0.1:{containers.port}",
         "mqtt.username": SERVICES["bridge"]["environment"]["MQTT_USERNAME"],
