@@ -140,7 +140,6 @@ static void begin_stop(struct bridge *bridge, int signal_number)
     commands_stop(bridge->commands);
     tracker_flush(bridge->tracker);
     discovery_stop(bridge->discovery);
-    publisher_hurry(bridge->publisher);
     broker_finish(bridge->broker);
     timer_set(&bridge->phase_end, loop_now(bridge->loop) + DRAIN_MS);
 }
@@ -184,16 +183,9 @@ static void on_signal(void *ctx, int signal_number)
     }
 }
 
-static void on_inbox(void *ctx, const struct inbox_event *event)
-{
-    struct bridge *bridge = ctx;
-    broker_handle(bridge->broker, event);
-}
-
 static void before_sleep(void *ctx)
 {
     struct bridge *bridge = ctx;
-    publisher_collect(bridge->publisher);
     upstream_update(bridge->upstream);
     if (bridge->phase != PHASE_RUNNING)
         advance_stop(bridge);
@@ -205,7 +197,7 @@ static void before_sleep(void *ctx)
 static void meanwhile(void *ctx)
 {
     struct bridge *bridge = ctx;
-    publisher_catch_up(bridge->publisher);
+    publisher_pump(bridge->publisher);
 }
 
 static void on_room(void *ctx, size_t room)
@@ -238,12 +230,6 @@ static void on_overdue(void *ctx)
 {
     struct bridge *bridge = ctx;
     broker_renew(bridge->broker);
-}
-
-static void on_done(void *ctx, uint64_t sequence, bool taken)
-{
-    struct bridge *bridge = ctx;
-    discovery_done(bridge->discovery, sequence, taken);
 }
 
 static void on_jobs_changed(void *ctx)
@@ -385,17 +371,18 @@ static bool bridge_start(struct bridge *bridge, struct error *error)
     log_info("aiva-mqtt-bridge " BRIDGE_VERSION ": %s to %s, topic %s", config->aiva.url,
         config->mqtt.url, config->mqtt.topic);
     loop_set_handler(
-        bridge->loop, &(struct loop_handler){bridge, on_signal, on_inbox, before_sleep, meanwhile});
+        bridge->loop, &(struct loop_handler){bridge, on_signal, before_sleep, meanwhile});
     timer_init(&bridge->phase_end, bridge->loop, say_goodbye, bridge);
     bridge->client = http_client_new(bridge->loop, config->aiva.url, config->aiva.api_key,
         config->aiva.ca, "aiva-mqtt-bridge/" BRIDGE_VERSION);
     struct publisher_options options = {.root = config->mqtt.topic,
+        .version5 = config->mqtt.version == CONFIG_MQTT_5,
         .qos = config->mqtt.qos,
         .queue_limit = (size_t)config->mqtt.queue_limit,
         .counters = &bridge->counters};
     bridge->publisher = publisher_new(bridge->loop, &options,
         &(struct publisher_handler){
-            bridge, on_room, on_pressure, on_publication_refused, on_again, on_overdue, on_done});
+            bridge, on_room, on_pressure, on_publication_refused, on_again, on_overdue});
     bridge->tracker = tracker_new(bridge->loop, bridge->publisher, config, &bridge->counters,
         &(struct tracker_handler){bridge, on_jobs_changed, on_job_gone});
     bridge->discovery = discovery_new(bridge->loop, config, bridge->tracker, bridge->publisher,

@@ -3,6 +3,18 @@
  * retained topics before anything else happens: the broker is its memory. At each later one it
  * looks through them again: a broker that crashed may have come back with what it had saved
  * before, and nobody else would clear what is gone since.
+ *
+ *         broker_start, or        CONNACK            all that is
+ *         the wait is over                           retained has come
+ *   OFF ────────────> CONNECTING ────────> READING ─────────────> UP
+ *                      ^  ^   │ failed        │ lost              │ lost
+ *     the wait is over │  │   v               v                   │
+ *                      └──┼─ WAITING <────────┴───────────────────┘
+ *                         │
+ *                         └─ RENEWING <── READING, UP: broker_reconnect, broker_renew
+ *             OFF <───────── ENDING   <── READING, UP: broker_close
+ *
+ * After broker_finish what would lead to WAITING leads to OFF.
  */
 #include "broker.h"
 
@@ -87,6 +99,16 @@ static const struct filter filters[SUBSCRIPTIONS] = {
     [SUBSCRIBED_HOME] = {BASE_HOME, "", "a start of Home Assistant is not noticed", 1, false},
 };
 
+enum broker_state {
+    BROKER_OFF,        /* nothing is attempted: not yet, or no more */
+    BROKER_WAITING,    /* for the next attempt */
+    BROKER_CONNECTING, /* until the broker's CONNACK */
+    BROKER_READING,    /* connected; what the broker has retained is coming in */
+    BROKER_UP,         /* connected, and that has been read */
+    BROKER_RENEWING,   /* being closed, to connect anew at once */
+    BROKER_ENDING,     /* being closed for good */
+};
+
 struct broker {
     struct loop *loop;
     const struct config *config;
@@ -95,28 +117,27 @@ struct broker {
     struct broker_handler handler;
     struct mqtt *mqtt;
     struct backoff backoff;
-    struct timer retry;
-    struct timer memory_end;
-    int64_t up_ms;         /* when the link came up; 0 while it is down */
-    bool tried;            /* the first attempt has ended */
-    bool was_up;           /* there has been a connection */
-    bool ready;            /* the memory has been read */
-    bool reading;          /* retained job states are coming in */
-    bool echoed;           /* our own state has come back meanwhile */
-    bool finished;         /* no further attempts */
-    bool reconnect_wanted; /* this connection, or attempt, uses old secrets */
-    bool refused;          /* the last attempt, for its credentials */
+    enum broker_state state;
+    struct timer retry;      /* BROKER_WAITING */
+    struct timer memory_end; /* BROKER_READING */
+    int64_t up_ms;           /* when the publisher got the connection; 0 while it has none */
+    bool echoed;             /* BROKER_READING: our own state has come back */
+    bool stale;              /* BROKER_CONNECTING: with secrets that are old by now */
+    bool finished;           /* no further attempts */
+    bool refused;            /* the last attempt, for its credentials */
+    bool tried;              /* the first attempt has ended */
+    bool was_up;             /* there has been a connection */
+    bool ready;              /* what is retained has been read, on one of them */
     struct buf will_topic;
     char last_reason[256];
     unsigned failures; /* attempts in a row that failed */
     struct log_limit reason_limit;
 };
 
-static void connect_now(void *ctx);
+static void fire_retry(void *ctx);
 static void end_memory(void *ctx);
 static void on_up(void *ctx, const struct mqtt_limits *limits);
 static void on_down(void *ctx, bool refused, const char *reason);
-static void on_ack(void *ctx, uint64_t sequence, int reason_code, int64_t at_ms);
 static void on_subscribed(void *ctx, uint64_t token, int code);
 static void on_message(void *ctx, const struct mqtt_message *message);
 
@@ -129,10 +150,10 @@ struct broker *broker_new(struct loop *loop, const struct config *config,
     broker->publisher = publisher;
     broker->counters = counters;
     broker->handler = *handler;
-    struct mqtt_handler events = {broker, on_up, on_down, on_ack, on_subscribed, on_message};
+    struct mqtt_handler events = {broker, on_up, on_down, on_subscribed, on_message};
     broker->mqtt = mqtt_new(loop, &events);
     backoff_init(&broker->backoff, BACKOFF_BASE_MS, BACKOFF_CAP_MS);
-    timer_init(&broker->retry, loop, connect_now, broker);
+    timer_init(&broker->retry, loop, fire_retry, broker);
     timer_init(&broker->memory_end, loop, end_memory, broker);
     buf_init(&broker->will_topic, UINT16_MAX);
     buf_printf(&broker->will_topic, "%s/bridge/state", config->mqtt.topic);
@@ -149,6 +170,22 @@ void broker_free(struct broker *broker)
     mqtt_free(broker->mqtt);
     buf_clear(&broker->will_topic);
     free(broker);
+}
+
+/* The only one that changes it. */
+static void change_state(struct broker *broker, enum broker_state state, const char *reason)
+{
+    static const char *const names[] = {[BROKER_OFF] = "off",
+        [BROKER_WAITING] = "waiting",
+        [BROKER_CONNECTING] = "connecting",
+        [BROKER_READING] = "reading",
+        [BROKER_UP] = "up",
+        [BROKER_RENEWING] = "renewing",
+        [BROKER_ENDING] = "ending"};
+    log_debug("%s -> %s: %s", names[broker->state], names[state], reason);
+    timer_stop(&broker->retry);
+    timer_stop(&broker->memory_end);
+    broker->state = state;
 }
 
 /* ---- Connecting */
@@ -185,18 +222,20 @@ static void retry_after(struct broker *broker, bool refused, const char *reason)
         "no connection to the broker %s: %s; next attempt in %.1f s", broker->config->mqtt.url,
         reason, (double)wait / 1000);
     snprintf(broker->last_reason, sizeof broker->last_reason, "%s", reason);
-    timer_set(&broker->retry, loop_now(broker->loop) + wait);
+    change_state(broker, broker->finished ? BROKER_OFF : BROKER_WAITING, reason);
+    if (!broker->finished)
+        timer_set(&broker->retry, loop_now(broker->loop) + wait);
 }
 
-static void connect_now(void *ctx)
+static void connect_now(struct broker *broker, const char *reason)
 {
-    struct broker *broker = ctx;
     struct mqtt_options options;
     struct error error;
+    change_state(broker, BROKER_CONNECTING, reason);
     /* Only now: new secrets may have come while the refusal was waited out. */
     if (broker->refused)
         broker->handler.on_refused(broker->handler.ctx);
-    broker->refused = false;
+    broker->refused = broker->stale = false;
     broker_options(broker->config, &options);
     options.will_topic = broker->will_topic.data;
     options.will_payload = "offline";
@@ -207,16 +246,20 @@ static void connect_now(void *ctx)
     }
 }
 
+static void fire_retry(void *ctx)
+{
+    connect_now(ctx, "the wait is over");
+}
+
 void broker_start(struct broker *broker)
 {
-    connect_now(broker);
+    connect_now(broker, "start");
 }
 
 /* The next attempt may fail for a long time: until then `offline` has to stand at the broker. */
-static void close_to_reconnect(struct broker *broker)
+static void renew(struct broker *broker, const char *reason)
 {
-    broker->reconnect_wanted = true;
-    timer_stop(&broker->memory_end);
+    change_state(broker, BROKER_RENEWING, reason);
     mqtt_close_with_will(broker->mqtt);
 }
 
@@ -224,46 +267,43 @@ void broker_reconnect(struct broker *broker)
 {
     backoff_reset(&broker->backoff);
     broker->last_reason[0] = '\0';
-    switch (mqtt_state(broker->mqtt)) {
-    case MQTT_CONNECTED:
-        close_to_reconnect(broker);
-        break;
-    case MQTT_IDLE:
+    if (broker_is_connected(broker))
+        renew(broker, "settings have changed");
+    else if (broker->state == BROKER_WAITING)
         timer_set(&broker->retry, loop_now(broker->loop));
-        break;
-    case MQTT_CONNECTING:
-        broker->reconnect_wanted = true;
-        break;
-    case MQTT_CLOSING:
-        break;
-    }
+    else if (broker->state == BROKER_CONNECTING)
+        broker->stale = true;
 }
 
 void broker_renew(struct broker *broker)
 {
-    if (mqtt_state(broker->mqtt) != MQTT_CONNECTED || broker->finished)
+    if (!broker_is_connected(broker) || broker->finished)
         return;
     log_warn("%s: no acknowledgement for too long: connecting again", broker->config->mqtt.url);
-    close_to_reconnect(broker);
+    renew(broker, "no acknowledgement");
 }
 
 void broker_finish(struct broker *broker)
 {
     broker->finished = true;
     timer_stop(&broker->memory_end);
-    if (!timer_is_set(&broker->retry))
+    if (broker->state != BROKER_WAITING)
         return;
-    timer_stop(&broker->retry);
-    if (!publisher_is_drained(broker->publisher))
-        connect_now(broker);
+    if (publisher_is_drained(broker->publisher))
+        change_state(broker, BROKER_OFF, "finished");
+    else
+        connect_now(broker, "finished, with messages left");
 }
 
 void broker_close(struct broker *broker)
 {
     broker->finished = true;
-    timer_stop(&broker->retry);
-    if (mqtt_state(broker->mqtt) == MQTT_CONNECTED)
+    if (broker_is_connected(broker)) {
+        change_state(broker, BROKER_ENDING, "finished");
         mqtt_close(broker->mqtt);
+    } else if (broker->state == BROKER_WAITING) {
+        change_state(broker, BROKER_OFF, "finished");
+    }
 }
 
 bool broker_is_connected(const struct broker *broker)
@@ -273,7 +313,7 @@ bool broker_is_connected(const struct broker *broker)
 
 bool broker_is_closed(const struct broker *broker)
 {
-    return mqtt_state(broker->mqtt) == MQTT_IDLE;
+    return broker->state == BROKER_OFF || broker->state == BROKER_WAITING;
 }
 
 bool broker_is_ready(const struct broker *broker)
@@ -289,11 +329,6 @@ bool broker_has_tried(const struct broker *broker)
 const char *broker_reason(const struct broker *broker)
 {
     return broker->last_reason;
-}
-
-void broker_handle(struct broker *broker, const struct inbox_event *event)
-{
-    mqtt_handle(broker->mqtt, event);
 }
 
 /* ---- Up and down */
@@ -365,11 +400,13 @@ static void on_up(void *ctx, const struct mqtt_limits *limits)
 {
     struct broker *broker = ctx;
     /* Nobody has said `online` on this one. */
-    if (broker->reconnect_wanted && !broker->finished) {
+    if (broker->stale && !broker->finished) {
+        change_state(broker, BROKER_RENEWING, "settings have changed meanwhile");
         mqtt_close(broker->mqtt);
         return;
     }
-    broker->reconnect_wanted = false;
+    broker->stale = false;
+    change_state(broker, BROKER_READING, "connected");
     broker->up_ms = loop_now(broker->loop);
     broker->tried = true;
     broker->last_reason[0] = '\0';
@@ -379,9 +416,8 @@ static void on_up(void *ctx, const struct mqtt_limits *limits)
     for (int which = 0; which < SUBSCRIPTIONS && !broker->finished; which++)
         if (is_wanted(broker, (enum subscription)which))
             change_subscription(broker, (enum subscription)which, true);
-    broker->reading = !broker->finished;
     broker->echoed = false;
-    if (broker->reading)
+    if (!broker->finished)
         timer_set(&broker->memory_end, loop_now(broker->loop) + MEMORY_SILENCE_MS);
     publisher_link_up(broker->publisher, broker->mqtt, limits);
     if (broker->was_up)
@@ -392,25 +428,24 @@ static void on_up(void *ctx, const struct mqtt_limits *limits)
 static void on_down(void *ctx, bool refused, const char *reason)
 {
     struct broker *broker = ctx;
+    bool renews = broker->state == BROKER_RENEWING || broker->stale;
     bool was_up = broker->up_ms != 0, by_answer = false;
     if (was_up) {
-        bool by_broker = !broker->reconnect_wanted && !broker->finished;
+        bool by_broker = !renews && !broker->finished;
         by_answer = publisher_link_down(broker->publisher, by_broker);
         broker->handler.on_lost(broker->handler.ctx);
         if (loop_now(broker->loop) - broker->up_ms >= HELD_MS)
             backoff_reset(&broker->backoff);
     }
     broker->up_ms = 0;
-    broker->reading = false;
-    timer_stop(&broker->memory_end);
-    bool wanted = broker->reconnect_wanted;
-    broker->reconnect_wanted = false;
-    if (wanted && !(broker->finished && publisher_is_drained(broker->publisher))) {
-        connect_now(broker);
+    if (renews && !(broker->finished && publisher_is_drained(broker->publisher))) {
+        connect_now(broker, "closed for that");
         return;
     }
-    if (broker->finished)
+    if (broker->finished) {
+        change_state(broker, BROKER_OFF, reason);
         return;
+    }
     broker->refused = refused;
     broker->counters->broker_failures[refused  ? COUNTERS_BROKER_REFUSED
                                       : was_up ? COUNTERS_BROKER_LOST
@@ -419,12 +454,6 @@ static void on_down(void *ctx, bool refused, const char *reason)
     /* Whoever sends commands shall not keep the bridge off the broker. */
     if (by_answer)
         backoff_forgive(&broker->backoff);
-}
-
-static void on_ack(void *ctx, uint64_t sequence, int reason_code, int64_t at_ms)
-{
-    struct broker *broker = ctx;
-    publisher_acknowledged(broker->publisher, sequence, reason_code, at_ms);
 }
 
 static void on_subscribed(void *ctx, uint64_t token, int code)
@@ -448,8 +477,7 @@ static void on_subscribed(void *ctx, uint64_t token, int code)
 static void end_memory(void *ctx)
 {
     struct broker *broker = ctx;
-    timer_stop(&broker->memory_end);
-    broker->reading = false;
+    change_state(broker, BROKER_UP, "what is retained has come");
     if (loop_now(broker->loop) - broker->up_ms >= MEMORY_MOST_MS)
         log_warn("the broker has not come to the end of its retained messages in %d s: what it "
                  "still has is not waited for",
@@ -478,7 +506,7 @@ static void remember(struct broker *broker, const char *level, size_t level_leng
     const struct mqtt_message *message)
 {
     /* What is published meanwhile, by us or by anybody, comes here too. */
-    if (!broker->reading || message->payload_length == 0 || !message->retained)
+    if (broker->state != BROKER_READING || message->payload_length == 0 || !message->retained)
         return;
     wait_for_more(broker);
     broker->handler.on_remembered(
@@ -487,7 +515,7 @@ static void remember(struct broker *broker, const char *level, size_t level_leng
 
 static void remember_info(struct broker *broker, const struct mqtt_message *message)
 {
-    if (!broker->reading || broker->ready || !message->retained)
+    if (broker->state != BROKER_READING || broker->ready || !message->retained)
         return;
     wait_for_more(broker);
     broker->handler.on_remembered_info(
@@ -503,7 +531,7 @@ static void hear_own_state(struct broker *broker, const struct mqtt_message *mes
         return;
     if (!online) {
         publisher_repair_state(broker->publisher);
-    } else if (broker->reading && !broker->echoed) {
+    } else if (broker->state == BROKER_READING && !broker->echoed) {
         broker->echoed = true;
         wait_for_more(broker);
     }
@@ -532,7 +560,7 @@ static void on_message(void *ctx, const struct mqtt_message *message)
         broker->handler.on_command(broker->handler.ctx, &parts, message);
         break;
     case TOPIC_OTHER:
-        if (broker->reading && message->retained)
+        if (broker->state == BROKER_READING && message->retained)
             wait_for_more(broker);
         broker->handler.on_foreign(broker->handler.ctx, message);
         break;

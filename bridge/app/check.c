@@ -36,7 +36,7 @@ static const char *const filters[SUBSCRIPTIONS] = {
     [SUBSCRIBE_JOBS] = "/jobs/+/state",
 };
 
-enum { PUBLISH_RESULT, PUBLISH_ECHO, PUBLICATIONS };
+enum { PUBLICATIONS = 2 };
 
 struct check {
     const struct config *config;
@@ -173,21 +173,27 @@ static void on_subscribed(void *ctx, uint64_t token, int code)
     one_answered(check);
 }
 
-static void on_ack(void *ctx, uint64_t sequence, int code, int64_t at_ms)
+static void on_answer(struct check *check, const char *topic, int code)
 {
-    (void)at_ms;
-    struct check *check = ctx;
-    if (code >= 0x80) {
-        char why[256];
-        snprintf(why, sizeof why,
-            "publishing on %s/%s was refused (%s); --print-acl shows the access rules that are "
-            "needed",
-            check->config->mqtt.topic,
-            sequence == PUBLISH_RESULT ? "bridge/result" : "jobs/+/state", mqtt_reason_text(code));
+    char why[256];
+    snprintf(why, sizeof why,
+        "publishing on %s/%s was refused (%s); --print-acl shows the access rules that are "
+        "needed",
+        check->config->mqtt.topic, topic, mqtt_reason_text(code));
+    if (code >= 0x80)
         fail(check, ERROR_BROKER, check->config->mqtt.url, why);
-        return;
-    }
-    one_answered(check);
+    else
+        one_answered(check);
+}
+
+static void on_result_answer(void *ctx, int code)
+{
+    on_answer(ctx, "bridge/result", code);
+}
+
+static void on_echo_answer(void *ctx, int code)
+{
+    on_answer(ctx, "jobs/+/state", code);
 }
 
 static bool subscribe_all(struct check *check, struct error *error)
@@ -201,25 +207,38 @@ static bool subscribe_all(struct check *check, struct error *error)
     return sent;
 }
 
+static void publish(struct check *check, const struct packet_publish *publish,
+    void (*done)(void *ctx, int reason_code))
+{
+    struct buf packet;
+    buf_init(&packet, packet_publish_size(publish));
+    if (packet_append_publish(&packet, publish))
+        mqtt_publish(check->mqtt, packet.data, packet.length,
+            &(struct inflight_owner){done, check, .urgent = true});
+    buf_clear(&packet);
+}
+
 /* Nothing retained, and nothing that means anything to those who listen: the answer to a command
  * that nobody has given, and the clearing of the topic of a job that is none. */
-static bool publish_all(struct check *check, const struct mqtt_limits *limits, struct error *error)
+static void publish_all(struct check *check, const struct mqtt_limits *limits)
 {
     static const char result[] = "{\"command\":\"check\",\"ok\":true,\"duration_ms\":0}";
     char topic[512];
     int qos = check->config->mqtt.qos;
-    struct mqtt_publication publication = {.topic = topic,
+    struct packet_publish message = {.topic = topic,
         .payload = result,
         .payload_length = sizeof result - 1,
         .qos = qos < limits->maximum_qos ? qos : limits->maximum_qos,
+        .version5 = check->config->mqtt.version == CONFIG_MQTT_5,
         .json = true};
     snprintf(topic, sizeof topic, "%s/bridge/result", check->config->mqtt.topic);
-    if (!mqtt_publish(check->mqtt, &publication, PUBLISH_RESULT, error))
-        return false;
-    return mqtt_publish(check->mqtt,
-        &(struct mqtt_publication){
-            .topic = check->echo_topic, .payload = "", .qos = publication.qos},
-        PUBLISH_ECHO, error);
+    message.topic_length = strlen(topic);
+    publish(check, &message, on_result_answer);
+    message = (struct packet_publish){.topic = check->echo_topic,
+        .topic_length = strlen(check->echo_topic),
+        .qos = message.qos,
+        .version5 = message.version5};
+    publish(check, &message, on_echo_answer);
 }
 
 static void on_up(void *ctx, const struct mqtt_limits *limits)
@@ -230,7 +249,9 @@ static void on_up(void *ctx, const struct mqtt_limits *limits)
         check->config->mqtt.url, limits->retain_available ? "yes" : "NO", limits->maximum_qos);
     check->step = STEP_RIGHTS;
     check->outstanding = SUBSCRIPTIONS + PUBLICATIONS;
-    if (!subscribe_all(check, &error) || !publish_all(check, limits, &error))
+    if (subscribe_all(check, &error))
+        publish_all(check, limits);
+    else
         fail(check, ERROR_BROKER, check->config->mqtt.url, error.text);
 }
 
@@ -255,12 +276,6 @@ static void on_message(void *ctx, const struct mqtt_message *message)
         close_in_peace(check);
 }
 
-static void on_inbox(void *ctx, const struct inbox_event *event)
-{
-    struct check *check = ctx;
-    mqtt_handle(check->mqtt, event);
-}
-
 static void on_signal(void *ctx, int signal_number)
 {
     struct check *check = ctx;
@@ -271,7 +286,7 @@ static void on_signal(void *ctx, int signal_number)
 /* A client id of its own, so that a running bridge is not thrown out. */
 static void check_broker(struct check *check)
 {
-    struct mqtt_handler events = {check, on_up, on_down, on_ack, on_subscribed, on_message};
+    struct mqtt_handler events = {check, on_up, on_down, on_subscribed, on_message};
     struct mqtt_options options;
     char client_id[64];
     snprintf(client_id, sizeof client_id, "aiva-mqtt-bridge-check-%ld", (long)getpid());
@@ -298,8 +313,7 @@ bool check_run(const struct config *config, struct error *error)
     check.loop = loop_new(error);
     if (!check.loop)
         return false;
-    loop_set_handler(check.loop,
-        &(struct loop_handler){.ctx = &check, .on_signal = on_signal, .on_inbox = on_inbox});
+    loop_set_handler(check.loop, &(struct loop_handler){.ctx = &check, .on_signal = on_signal});
     timer_init(&check.timeout, check.loop, on_timeout, &check);
     say("configuration: valid");
     struct http_client *client = http_client_new(check.loop, config->aiva.url, config->aiva.api_key,

@@ -52,7 +52,6 @@ struct discovery {
     enum stage stage;
     size_t chosen, reviewed; /* how many are to be shown; and of them, how many were looked at */
     bool review_again;       /* something has changed since the review began */
-    uint64_t on_the_way;     /* the sequence of the message that has not ended; 0 for none */
     enum home home;
     bool reading; /* there is no connection, or what the broker has is still coming in */
     bool stopped;
@@ -116,7 +115,9 @@ void discovery_free(struct discovery *discovery)
 
 /* ---- Sending */
 
-static uint64_t send(struct discovery *discovery, const struct announcement *announcement)
+static void on_done(void *ctx, bool taken);
+
+static bool send(struct discovery *discovery, const struct announcement *announcement)
 {
     log_debug("%s: %s", announcement->topic, announcement->length > 0 ? "announced" : "cleared");
     return publisher_send(
@@ -124,13 +125,14 @@ static uint64_t send(struct discovery *discovery, const struct announcement *ann
                                   .payload = announcement->payload,
                                   .payload_length = announcement->length,
                                   .retain = true,
-                                  .json = announcement->length > 0});
+                                  .json = announcement->length > 0,
+                                  .done = on_done,
+                                  .ctx = discovery});
 }
 
 static void end_message(struct discovery *discovery, bool taken)
 {
     enum announcer_end end = discovery->home == HOME_ONLINE ? ANNOUNCER_SEEN : ANNOUNCER_TAKEN;
-    discovery->on_the_way = 0;
     announcer_done(
         discovery->announcer, loop_now(discovery->loop), taken ? end : ANNOUNCER_GIVEN_UP);
 }
@@ -145,12 +147,11 @@ static void pump(void *ctx)
     if (discovery->reading || discovery->stopped)
         return;
     if (announcer_next(discovery->announcer, loop_now(discovery->loop), &announcement, &wake_ms)) {
-        discovery->on_the_way = send(discovery, &announcement);
-        publisher_await(discovery->publisher, discovery->on_the_way);
+        bool queued = send(discovery, &announcement);
         /* Behind it in the same queue: the device goes before its job's state. */
         if (announcement.job_id)
             discovery->handler.on_let_go(discovery->handler.ctx, announcement.job_id);
-        if (discovery->on_the_way == 0) {
+        if (!queued) {
             end_message(discovery, false);
             timer_set(&discovery->pump_timer, loop_now(discovery->loop) + ANNOUNCER_PACE_MS);
         }
@@ -159,10 +160,9 @@ static void pump(void *ctx)
     }
 }
 
-void discovery_done(struct discovery *discovery, uint64_t sequence, bool taken)
+static void on_done(void *ctx, bool taken)
 {
-    if (sequence != discovery->on_the_way)
-        return;
+    struct discovery *discovery = ctx;
     end_message(discovery, taken);
     leftovers_go_on(discovery->leftovers);
     pump(discovery);

@@ -8,12 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "convicts.h"
 #include "counters.h"
 #include "json.h"
 #include "limit.h"
 #include "loop.h"
 #include "mem.h"
+#include "packet.h"
 #include "pressure.h"
 #include "quarantine.h"
 #include "refusal.h"
@@ -55,16 +57,6 @@
 #define OVERDUE_KEEP_ALIVES 2
 #define OVERDUE_LEAST_MS    5000
 
-/* A broker that is fast and near acknowledges one by one, and each acknowledgement would wake the
- * loop, often on the very processor that the broker works on. So while the window is full, and they
- * come in quick succession, the loop naps and takes what has come by then; and again, so often,
- * what has come by the time that the next are sent. */
-#define GATHER_US     100
-#define GATHER_ROUNDS 4
-
-/* MQTT 5, 2.1.1 and 3.3: fixed header, topic length, packet identifier, properties. */
-#define PACKET_OVERHEAD 64
-
 struct publisher {
     struct loop *loop;
     struct publisher_options options;
@@ -83,10 +75,6 @@ struct publisher {
     unsigned quick_losses; /* in a row */
     bool acknowledged;     /* something, on this connection */
     bool proven;           /* the same of the connection before */
-    uint64_t awaited;      /* 0: none */
-    bool hurried;
-    bool patient;      /* acknowledgements may lie */
-    unsigned gathered; /* acknowledgements since the last pump */
     bool stopping;
     int64_t acknowledged_ms; /* the last time */
     struct convicts convicts;
@@ -109,7 +97,8 @@ struct publisher *publisher_new(struct loop *loop, const struct publisher_option
     publisher->loop = loop;
     publisher->options = *options;
     publisher->handler = *handler;
-    publisher->outbox = outbox_new();
+    publisher->outbox = outbox_new(
+        &(struct outbox_format){options->version5, options->qos, .retain = true}, publisher);
     owntopics_init(&publisher->own, options->root);
     publisher->repaired_ms = INT64_MIN / 2;
     timer_init(&publisher->repair, loop, fire_repair, publisher);
@@ -191,6 +180,14 @@ static void check_pressure(void *ctx)
 
 /* ---- Taking messages */
 
+static void report_refused(struct publisher *publisher, enum counters_refusal refusal,
+    const char *topic, const char *reason)
+{
+    publisher->options.counters->refused[refusal]++;
+    log_warn_limited(&publisher->refused_limit, loop_now(publisher->loop),
+        "the publication on %s was refused and is dropped: %s", topic, reason);
+}
+
 /* What comes in is cleaned there. This is the last line of defence: what is retained stays. */
 static void cover_key(struct buf *out, const char *payload, size_t length, bool json)
 {
@@ -201,33 +198,41 @@ static void cover_key(struct buf *out, const char *payload, size_t length, bool 
         out->length = secret_mask_key(out->data, out->length);
 }
 
-static uint64_t send_without_key(struct publisher *publisher, const struct outbox_message *message)
+static void send_without_key(struct publisher *publisher, const struct outbox_message *message)
 {
     struct outbox_message masked = *message;
     struct buf payload;
-    if (secret_key_is_in(message->topic, strlen(message->topic))) {
-        log_error_limited(&publisher->key_limit, loop_now(publisher->loop), "%s",
-            "a message whose topic would hold the API key is not published");
-        return 0;
-    }
     cover_key(&payload, message->payload, message->payload_length, message->json);
     masked.payload = payload.data;
     masked.payload_length = payload.length;
-    uint64_t sequence = outbox_push(publisher->outbox, &masked);
+    outbox_push(publisher->outbox, &masked);
     buf_clear(&payload);
-    return sequence;
 }
 
-uint64_t publisher_send(struct publisher *publisher, const struct outbox_message *message)
+/* Checked once, and nowhere behind it. */
+static bool is_sound(struct publisher *publisher, const char *topic)
 {
-    uint64_t sequence;
-    if (secret_key_is_in(message->payload, message->payload_length) ||
-        secret_key_is_in(message->topic, strlen(message->topic)))
-        sequence = send_without_key(publisher, message);
+    size_t length = strlen(topic);
+    if (secret_key_is_in(topic, length))
+        log_error_limited(&publisher->key_limit, loop_now(publisher->loop), "%s",
+            "a message whose topic would hold the API key is not published");
+    else if (length > UINT16_MAX || !packet_is_topic_name(topic, length))
+        report_refused(publisher, COUNTERS_REFUSED_LIBRARY, topic, "its topic is none in MQTT");
     else
-        sequence = outbox_push(publisher->outbox, message);
+        return true;
+    return false;
+}
+
+bool publisher_send(struct publisher *publisher, const struct outbox_message *message)
+{
+    if (!is_sound(publisher, message->topic))
+        return false;
+    if (secret_key_is_in(message->payload, message->payload_length))
+        send_without_key(publisher, message);
+    else
+        outbox_push(publisher->outbox, message);
     check_pressure(publisher);
-    return sequence;
+    return true;
 }
 
 static void queue_own(struct publisher *publisher, enum owntopic topic, bool first)
@@ -267,6 +272,13 @@ void publisher_link_up(
 {
     publisher->mqtt = mqtt;
     publisher->limits = *limits;
+    outbox_set_format(publisher->outbox,
+        &(struct outbox_format){
+            .version5 = publisher->options.version5,
+            .qos = publisher->options.qos < limits->maximum_qos ? publisher->options.qos
+                                                                : limits->maximum_qos,
+            .retain = limits->retain_available,
+        });
     publisher->acknowledged = false;
     publisher->overdue_wait_ms = overdue_wait(limits);
     publisher->again_wait_ms = AGAIN_FIRST_MS;
@@ -344,16 +356,6 @@ void publisher_repair_state(struct publisher *publisher)
         timer_set(&publisher->repair, again > soon ? again : soon);
 }
 
-void publisher_await(struct publisher *publisher, uint64_t sequence)
-{
-    publisher->awaited = sequence;
-}
-
-void publisher_hurry(struct publisher *publisher)
-{
-    publisher->hurried = true;
-}
-
 void publisher_say_offline(struct publisher *publisher)
 {
     publisher->stopping = true;
@@ -365,14 +367,6 @@ void publisher_say_offline(struct publisher *publisher)
 }
 
 /* ---- Acknowledgements */
-
-static void report_refused(struct publisher *publisher, enum counters_refusal refusal,
-    const char *topic, const char *reason)
-{
-    publisher->options.counters->refused[refusal]++;
-    log_warn_limited(&publisher->refused_limit, loop_now(publisher->loop),
-        "the publication on %s was refused and is dropped: %s", topic, reason);
-}
 
 /* Permission and quota may come back; a packet that is too large stays so. */
 static bool may_be_taken_later(int reason_code)
@@ -424,11 +418,15 @@ static void clear_suspect(struct publisher *publisher)
         publisher->quick_losses = 0;
 }
 
-static void finish(struct publisher *publisher, uint64_t sequence, bool taken)
+/* The call may have other messages queued. */
+static void end_entry(struct publisher *publisher, struct outbox_entry *entry, bool taken)
 {
-    if (sequence == publisher->awaited)
-        publisher->awaited = 0;
-    publisher->handler.on_done(publisher->handler.ctx, sequence, taken);
+    void (*done)(void *ctx, bool taken) = entry->done;
+    void *ctx = entry->ctx;
+    outbox_acknowledge(publisher->outbox, entry);
+    check_pressure(publisher);
+    if (done)
+        done(ctx, taken);
 }
 
 /* The reason is not told in a line for each: there may be thousands. */
@@ -448,54 +446,49 @@ static void note_taken(struct publisher *publisher, const char *topic)
         log_info("the broker takes all retained topics again, %s was the last", topic);
 }
 
-void publisher_acknowledged(
-    struct publisher *publisher, uint64_t sequence, int reason_code, int64_t at_ms)
+static void note_answer(
+    struct publisher *publisher, const struct outbox_entry *entry, int reason_code)
 {
+    char reason[96];
+    snprintf(reason, sizeof reason, "the broker answered 0x%02x (%s)", (unsigned)reason_code,
+        mqtt_reason_text(reason_code));
+    report_refused(publisher, COUNTERS_REFUSED_BROKER, entry->topic, reason);
+    if (may_be_taken_later(reason_code) && entry->retain)
+        note_refusal(publisher, entry->topic, reason);
+}
+
+/* The connection's call. */
+static void on_acknowledged(void *ctx, int reason_code)
+{
+    struct outbox_entry *entry = ctx;
+    struct publisher *publisher = entry->owner;
     struct counters *counters = publisher->options.counters;
-    char *topic = NULL;
-    int64_t received_ms = 0;
+    int64_t now_ms = clock_monotonic_ms();
     bool refused = reason_code >= 0x80;
-    /* While all is well nobody needs to know which it was. */
-    const struct outbox_entry *entry =
-        refused || publisher->refusal.topic ? outbox_find(publisher->outbox, sequence) : NULL;
-    bool retained = entry && entry->retain;
-    if (retained && !refused)
-        note_taken(publisher, entry->topic);
-    if (!outbox_acknowledge(publisher->outbox, sequence, refused ? &topic : NULL, &received_ms))
-        return;
-    counters->last_acknowledged_ms = at_ms;
+    counters->last_acknowledged_ms = now_ms;
     publisher->acknowledged = true;
-    publisher->acknowledged_ms = at_ms;
-    publisher->gathered++;
+    publisher->acknowledged_ms = now_ms;
     clear_suspect(publisher);
-    quarantine_acknowledged(&publisher->quarantine, sequence);
+    quarantine_acknowledged(&publisher->quarantine, entry->sequence);
     if (refused) {
-        char reason[96];
-        snprintf(reason, sizeof reason, "the broker answered 0x%02x (%s)", (unsigned)reason_code,
-            mqtt_reason_text(reason_code));
-        report_refused(publisher, COUNTERS_REFUSED_BROKER, topic, reason);
-        if (may_be_taken_later(reason_code) && retained)
-            note_refusal(publisher, topic, reason);
-        free(topic);
+        note_answer(publisher, entry, reason_code);
     } else {
         counters->acknowledged++;
-        if (received_ms != 0)
-            counters_note_latency(counters, received_ms, at_ms);
+        if (entry->received_ms != 0)
+            counters_note_latency(counters, entry->received_ms, now_ms);
+        if (entry->retain)
+            note_taken(publisher, entry->topic);
     }
-    check_pressure(publisher);
-    finish(publisher, sequence, !refused);
+    end_entry(publisher, entry, !refused);
 }
 
 /* Takes the entry that comes next out of the queue for good. */
 static void drop_next(
     struct publisher *publisher, enum counters_refusal refusal, const char *reason)
 {
-    const struct outbox_entry *entry =
-        outbox_send_next(publisher->outbox, loop_now(publisher->loop));
-    uint64_t sequence = entry->sequence;
+    struct outbox_entry *entry = outbox_send_next(publisher->outbox, loop_now(publisher->loop));
     report_refused(publisher, refusal, entry->topic, reason);
-    outbox_acknowledge(publisher->outbox, sequence, NULL, NULL);
-    finish(publisher, sequence, false);
+    end_entry(publisher, entry, false);
 }
 
 /* One loss is enough where others choose the topic. */
@@ -510,9 +503,7 @@ static bool is_held(struct publisher *publisher, const struct outbox_entry *entr
 
 static bool is_impossible(struct publisher *publisher, const struct outbox_entry *entry)
 {
-    size_t size =
-        strlen(entry->topic) + entry->payload_length + entry->correlation_length + PACKET_OVERHEAD;
-    if (size > publisher->limits.maximum_packet_size) {
+    if (entry->length > publisher->limits.maximum_packet_size) {
         drop_next(publisher, COUNTERS_REFUSED_TOO_LARGE,
             "it is larger than the broker's Maximum Packet Size");
         return true;
@@ -538,46 +529,29 @@ static bool is_impossible(struct publisher *publisher, const struct outbox_entry
     return false;
 }
 
-/* Hands one entry to the library. False where nothing more can be sent now. */
+/* Hands one entry to the connection. False where nothing more can be sent now. */
 static bool send_next(struct publisher *publisher)
 {
-    const struct outbox_entry *entry = outbox_peek(publisher->outbox);
-    if (!entry)
+    int64_t now_ms = loop_now(publisher->loop);
+    const struct outbox_entry *next = outbox_peek(publisher->outbox);
+    if (!next)
         return false;
-    if (is_impossible(publisher, entry))
+    if (is_impossible(publisher, next))
         return true;
     if (publisher->suspects > 0 && outbox_in_flight(publisher->outbox) > 0)
         return false;
-    int qos = publisher->options.qos;
-    struct mqtt_publication publication = {
-        .topic = entry->topic,
-        .payload = entry->payload,
-        .payload_length = entry->payload_length,
-        .qos = qos < publisher->limits.maximum_qos ? qos : publisher->limits.maximum_qos,
-        .retain = entry->retain && publisher->limits.retain_available,
-        .json = entry->json,
-        .correlation_data = entry->correlation,
-        .correlation_length = entry->correlation_length,
-    };
-    struct error error;
-    bool again = entry->sent_ms != 0;
-    outbox_send_next(publisher->outbox, loop_now(publisher->loop));
-    if (!mqtt_publish(publisher->mqtt, &publication, entry->sequence, &error)) {
-        outbox_unsend(publisher->outbox);
-        /* Either no connection will take it, or this one is about to end. */
-        if (error.class != ERROR_RUN)
-            return false;
-        drop_next(publisher, COUNTERS_REFUSED_LIBRARY, error.text);
-        return true;
-    }
-    if (!timer_is_set(&publisher->overdue))
-        timer_set(&publisher->overdue, loop_now(publisher->loop) + publisher->overdue_wait_ms);
-    if (entry->response)
-        quarantine_sent(&publisher->quarantine, entry->topic, entry->sequence, publication.qos,
-            loop_now(publisher->loop));
     publisher->options.counters->published++;
-    publisher->options.counters->resent += again;
-    log_debug("%s: %zu bytes", entry->topic, entry->payload_length);
+    publisher->options.counters->resent += next->sent_ms != 0;
+    struct outbox_entry *entry = outbox_send_next(publisher->outbox, now_ms);
+    const struct inflight_owner owner = {
+        on_acknowledged, entry, .urgent = entry->done || publisher->suspects > 0};
+    mqtt_publish(publisher->mqtt, entry->packet, entry->length, &owner);
+    if (!timer_is_set(&publisher->overdue))
+        timer_set(&publisher->overdue, now_ms + publisher->overdue_wait_ms);
+    if (entry->response)
+        quarantine_sent(&publisher->quarantine, entry->topic, entry->sequence,
+            packet_qos(entry->packet), now_ms);
+    log_debug("%s: %zu bytes", entry->topic, entry->length);
     return publisher->suspects == 0;
 }
 
@@ -596,74 +570,14 @@ static bool is_connected(const struct publisher *publisher)
     return publisher->mqtt && mqtt_state(publisher->mqtt) == MQTT_CONNECTED;
 }
 
-static void fill_window(struct publisher *publisher)
-{
-    if (mqtt_window_free(publisher->mqtt) > 0) {
-        ask_for_more(publisher);
-        while (mqtt_window_free(publisher->mqtt) > 0 && send_next(publisher))
-            continue;
-        mqtt_flush(publisher->mqtt);
-        check_pressure(publisher);
-    }
-}
-
-void publisher_catch_up(struct publisher *publisher)
-{
-    if (!is_connected(publisher))
-        return;
-    mqtt_poll(publisher->mqtt);
-    fill_window(publisher);
-}
-
-void publisher_collect(struct publisher *publisher)
-{
-    if (publisher->patient && is_connected(publisher))
-        mqtt_poll(publisher->mqtt);
-}
-
-static bool is_held_up(const struct publisher *publisher)
-{
-    return mqtt_window_free(publisher->mqtt) == 0 &&
-           outbox_count(publisher->outbox) > outbox_in_flight(publisher->outbox);
-}
-
-static void follow_up(struct publisher *publisher)
-{
-    unsigned rounds = GATHER_ROUNDS, before;
-    do {
-        if (!is_held_up(publisher))
-            return;
-        before = publisher->gathered;
-        mqtt_poll(publisher->mqtt);
-        fill_window(publisher);
-    } while (publisher->gathered > before && --rounds > 0);
-}
-
-static bool gathers(const struct publisher *publisher)
-{
-    return is_held_up(publisher) && publisher->gathered > 1;
-}
-
-/* While all that there is has been sent, nothing follows from most acknowledgements. */
-static bool is_idle(const struct publisher *publisher)
-{
-    return outbox_count(publisher->outbox) == outbox_in_flight(publisher->outbox) &&
-           publisher->gauge.pressure == PRESSURE_NONE && publisher->awaited == 0;
-}
-
 void publisher_pump(struct publisher *publisher)
 {
-    if (!is_connected(publisher))
+    if (!is_connected(publisher) || mqtt_window_free(publisher->mqtt) == 0)
         return;
-    fill_window(publisher);
-    follow_up(publisher);
-    bool urgent = publisher->hurried || publisher->suspects > 0;
-    bool naps = !urgent && gathers(publisher);
-    if (naps)
-        loop_nap(publisher->loop, GATHER_US);
-    publisher->patient = naps || (!urgent && is_idle(publisher));
-    publisher->gathered = 0;
-    mqtt_want_acks(publisher->mqtt, !publisher->patient);
+    ask_for_more(publisher);
+    while (mqtt_window_free(publisher->mqtt) > 0 && send_next(publisher))
+        continue;
+    check_pressure(publisher);
 }
 
 bool publisher_is_drained(const struct publisher *publisher)

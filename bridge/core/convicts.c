@@ -3,14 +3,12 @@
 
 #include "outbox.h"
 
-/* FNV-1a, of topic and payload. */
+/* FNV-1a. */
 static uint64_t fingerprint(const struct outbox_entry *entry)
 {
     uint64_t hash = 14695981039346656037u;
-    for (const char *byte = entry->topic; *byte != '\0'; byte++)
-        hash = (hash ^ (unsigned char)*byte) * 1099511628211u;
-    for (size_t i = 0; i < entry->payload_length; i++)
-        hash = (hash ^ (unsigned char)entry->payload[i]) * 1099511628211u;
+    for (size_t i = 0; i < entry->length; i++)
+        hash = (hash ^ (unsigned char)entry->packet[i]) * 1099511628211u;
     return hash;
 }
 

@@ -7,11 +7,13 @@
 #include <sys/queue.h>
 
 #include "mem.h"
+#include "packet.h"
 
 /* Of so many that are sent one is of those that can wait, so that they do not wait for ever. */
 #define PATIENT_PLACE 8
 
-/* What others see comes first; topic, payload and correlation lie behind it in one allocation. */
+/* What others see comes first; the topic lies behind it, the packet in an allocation of its own, as
+ * another connection may want it otherwise. */
 struct item {
     struct outbox_entry entry;
     TAILQ_ENTRY(item) link;
@@ -20,12 +22,14 @@ struct item {
     bool in_flight;
     bool overtaken; /* something sent after it was acknowledged */
     bool patient;   /* in the list of those that can wait */
-    char bytes[];
+    char topic[];
 };
 
 TAILQ_HEAD(item_queue, item);
 
 struct outbox {
+    struct outbox_format format;
+    void *owner;
     struct item_queue items;          /* in flight first, then waiting */
     struct item *next;                /* the first that waits */
     struct item_queue patient;        /* those that can wait, in a line of their own until sent */
@@ -36,9 +40,11 @@ struct outbox {
     unsigned turn; /* counts what is sent */
 };
 
-struct outbox *outbox_new(void)
+struct outbox *outbox_new(const struct outbox_format *format, void *owner)
 {
     struct outbox *outbox = xcalloc(1, sizeof *outbox);
+    outbox->format = *format;
+    outbox->owner = owner;
     TAILQ_INIT(&outbox->items);
     TAILQ_INIT(&outbox->patient);
     return outbox;
@@ -80,6 +86,7 @@ static void remove_item(struct outbox *outbox, struct item *item)
     outbox->bytes -= item->size;
     if (item->in_flight)
         land(outbox, item);
+    free(item->entry.packet);
     free(item);
 }
 
@@ -102,41 +109,81 @@ void outbox_free(struct outbox *outbox)
     free(outbox);
 }
 
+static void make_packet(
+    const struct outbox *outbox, struct outbox_entry *entry, const struct outbox_message *message)
+{
+    const struct packet_publish publish = {
+        .topic = entry->topic,
+        .topic_length = strlen(entry->topic),
+        .payload = message->payload,
+        .payload_length = message->payload_length,
+        .qos = outbox->format.qos,
+        .retain = entry->retain && outbox->format.retain,
+        .version5 = outbox->format.version5,
+        .json = entry->json,
+        .correlation_data = message->correlation,
+        .correlation_length = message->correlation_length,
+    };
+    entry->length = packet_publish_size(&publish);
+    entry->packet = xmalloc(entry->length);
+    packet_write_publish(entry->packet, &publish);
+}
+
 static struct item *new_item(struct outbox *outbox, const struct outbox_message *message)
 {
     size_t topic_size = strlen(message->topic) + 1;
-    size_t size = sizeof(struct item) + topic_size + message->payload_length + 1 +
-                  message->correlation_length;
-    struct item *item = xmalloc(size);
-    char *topic = item->bytes;
-    char *payload = topic + topic_size;
-    char *correlation = payload + message->payload_length + 1;
-    /* First, as it may write where the padding ends and the bytes begin. */
+    struct item *item = xmalloc(sizeof *item + topic_size);
+    /* First, as it may write where the padding ends and the topic begins. */
     *item = (struct item){
         .entry =
             {
+                .owner = outbox->owner,
                 .sequence = ++outbox->last_sequence,
-                .topic = topic,
-                .payload = payload,
-                .payload_length = message->payload_length,
-                .correlation = message->correlation ? correlation : NULL,
-                .correlation_length = message->correlation_length,
+                .topic = item->topic,
                 .retain = message->retain,
                 .json = message->json,
                 .response = message->response,
+                .done = message->done,
+                .ctx = message->ctx,
                 .received_ms = message->received_ms,
             },
-        .size = size,
         .slot = message->slot,
         .patient = message->can_wait,
     };
-    memcpy(topic, message->topic, topic_size);
-    if (message->payload_length > 0)
-        memcpy(payload, message->payload, message->payload_length);
-    if (message->correlation && message->correlation_length > 0)
-        memcpy(correlation, message->correlation, message->correlation_length);
-    payload[message->payload_length] = '\0';
+    memcpy(item->topic, message->topic, topic_size);
+    make_packet(outbox, &item->entry, message);
+    item->size = sizeof *item + topic_size + item->entry.length;
     return item;
+}
+
+/* Sizes stay as they were counted: the difference is a few bytes. */
+static void remake(const struct outbox *outbox, bool was_version5, struct item_queue *items)
+{
+    struct item *item;
+    TAILQ_FOREACH(item, items, link)
+    {
+        struct packet_message read;
+        char *packet = item->entry.packet;
+        packet_read_message(packet, was_version5, &read);
+        make_packet(outbox, &item->entry,
+            &(struct outbox_message){.payload = read.payload,
+                .payload_length = read.payload_length,
+                .correlation = read.correlation_data,
+                .correlation_length = read.correlation_length});
+        free(packet);
+    }
+}
+
+void outbox_set_format(struct outbox *outbox, const struct outbox_format *format)
+{
+    struct outbox_format before = outbox->format;
+    assert(outbox->in_flight == 0);
+    outbox->format = *format;
+    if (before.version5 == format->version5 && before.qos == format->qos &&
+        before.retain == format->retain)
+        return;
+    remake(outbox, before.version5, &outbox->items);
+    remake(outbox, before.version5, &outbox->patient);
 }
 
 static void take_slot(struct outbox *outbox, struct item *item)
@@ -177,10 +224,9 @@ static void insert(struct outbox *outbox, const struct outbox_message *message, 
     outbox->bytes += item->size;
 }
 
-uint64_t outbox_push(struct outbox *outbox, const struct outbox_message *message)
+void outbox_push(struct outbox *outbox, const struct outbox_message *message)
 {
     insert(outbox, message, false);
-    return outbox->last_sequence;
 }
 
 void outbox_push_first(struct outbox *outbox, const struct outbox_message *message)
@@ -202,7 +248,7 @@ const struct outbox_entry *outbox_peek(const struct outbox *outbox)
     return item ? &item->entry : NULL;
 }
 
-const struct outbox_entry *outbox_send_next(struct outbox *outbox, int64_t now_ms)
+struct outbox_entry *outbox_send_next(struct outbox *outbox, int64_t now_ms)
 {
     struct item *item = choose(outbox);
     if (!item)
@@ -220,50 +266,12 @@ const struct outbox_entry *outbox_send_next(struct outbox *outbox, int64_t now_m
     return &item->entry;
 }
 
-void outbox_unsend(struct outbox *outbox)
+void outbox_acknowledge(struct outbox *outbox, struct outbox_entry *entry)
 {
-    struct item *item = outbox->next ? TAILQ_PREV(outbox->next, item_queue, link)
-                                     : TAILQ_LAST(&outbox->items, item_queue);
-    assert(item && item->in_flight);
-    land(outbox, item);
-    outbox->next = item;
-    if (item->slot != OUTBOX_NO_SLOT && !outbox->slots[item->slot])
-        outbox->slots[item->slot] = item;
-}
-
-/* Brokers acknowledge in order, or nearly so: the search ends at the first or second item. */
-static struct item *find(const struct outbox *outbox, uint64_t sequence)
-{
-    struct item *item;
-    TAILQ_FOREACH(item, &outbox->items, link)
-    {
-        if (!item->in_flight)
-            return NULL;
-        if (item->entry.sequence == sequence)
-            break;
-    }
-    return item;
-}
-
-const struct outbox_entry *outbox_find(const struct outbox *outbox, uint64_t sequence)
-{
-    const struct item *item = find(outbox, sequence);
-    return item ? &item->entry : NULL;
-}
-
-bool outbox_acknowledge(
-    struct outbox *outbox, uint64_t sequence, char **topic, int64_t *received_ms)
-{
-    struct item *item = find(outbox, sequence);
-    if (!item)
-        return false;
+    struct item *item = (struct item *)(void *)entry; /* its first member */
+    assert(item->in_flight);
     TAILQ_FIRST(&outbox->items)->overtaken = true;
-    if (topic)
-        *topic = xstrdup(item->entry.topic);
-    if (received_ms)
-        *received_ms = item->entry.received_ms;
     remove_item(outbox, item);
-    return true;
 }
 
 /* Of a slot only the newest value counts: an older one that was in flight (all ahead of what waits)

@@ -100,31 +100,60 @@ static unsigned char *put_properties(unsigned char *at, const struct packet_publ
     return at;
 }
 
-bool packet_append_publish(struct buf *out, const struct packet_publish *publish)
+/* What follows the fixed header, but the payload. */
+static size_t head_size(const struct packet_publish *publish)
 {
+    size_t properties = properties_size(publish);
+    return 2 + publish->topic_length + (publish->qos > 0 ? IDENTIFIER_BYTES : 0) +
+           (publish->version5 ? variable_size(properties) + properties : 0);
+}
+
+size_t packet_publish_size(const struct packet_publish *publish)
+{
+    size_t remaining = head_size(publish);
     assert(publish->topic_length <= UINT16_MAX && publish->correlation_length <= UINT16_MAX);
-    assert(publish->qos >= 0 && publish->qos <= 2);
-    size_t remaining = 2 + publish->topic_length + (publish->qos > 0 ? IDENTIFIER_BYTES : 0);
-    if (publish->version5)
-        remaining += variable_size(properties_size(publish)) + properties_size(publish);
     if (publish->payload_length > PACKET_REMAINING_MOST - remaining)
-        return false;
+        return SIZE_MAX;
     remaining += publish->payload_length;
-    size_t size = 1 + variable_size(remaining) + remaining;
-    unsigned char *begin = (unsigned char *)buf_extend(out, size);
-    if (!begin)
-        return false;
-    unsigned char *at = put_byte(begin, PACKET_PUBLISH << 4 | (unsigned)publish->qos << QOS_SHIFT |
-                                            (publish->retain ? FLAG_RETAIN : 0));
-    at = put_variable(at, remaining);
+    return 1 + variable_size(remaining) + remaining;
+}
+
+void packet_write_publish(void *out, const struct packet_publish *publish)
+{
+    assert(publish->qos >= 0 && publish->qos <= 2);
+    unsigned char *at = put_byte(out, PACKET_PUBLISH << 4 | (unsigned)publish->qos << QOS_SHIFT |
+                                          (publish->retain ? FLAG_RETAIN : 0));
+    at = put_variable(at, head_size(publish) + publish->payload_length);
     at = put_binary(at, publish->topic, publish->topic_length);
     if (publish->qos > 0)
         at = put_two(at, publish->identifier);
     if (publish->version5)
         at = put_properties(at, publish);
-    at = put_bytes(at, publish->payload, publish->payload_length);
-    assert(at == begin + size);
-    return true;
+    put_bytes(at, publish->payload, publish->payload_length);
+}
+
+bool packet_append_publish(struct buf *out, const struct packet_publish *publish)
+{
+    size_t size = packet_publish_size(publish);
+    char *begin = size != SIZE_MAX ? buf_extend(out, size) : NULL;
+    if (begin)
+        packet_write_publish(begin, publish);
+    return begin != NULL;
+}
+
+int packet_qos(const void *packet)
+{
+    return *(const unsigned char *)packet >> QOS_SHIFT & 3;
+}
+
+/* Behind the topic. */
+void packet_set_identifier(void *packet, uint16_t identifier)
+{
+    unsigned char *at = (unsigned char *)packet + 1;
+    while ((*at++ & 0x80) != 0)
+        continue;
+    at += 2 + ((size_t)at[0] << 8 | at[1]);
+    put_two(at, identifier);
 }
 
 bool packet_append_answer(struct buf *out, enum packet_type type, uint16_t identifier)

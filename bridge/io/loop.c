@@ -17,7 +17,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -33,7 +32,6 @@ enum {
     /* How epoll's events are told apart: below are the places of `descriptors`, from LOOP_TRANSFER
      * on libcurl's sockets. */
     LOOP_WAKE_UP = LOOP_DESCRIPTORS,
-    LOOP_NAP,
     LOOP_TRANSFER,
 };
 
@@ -56,9 +54,11 @@ struct loop {
     struct epoll_event ready[LOOP_READY];
     int ready_count;
     int wake_fd; /* an eventfd */
-    int nap_fd;  /* a timerfd, for what is shorter than the timers' milliseconds */
     struct inbox *inbox;
+    void (*on_inbox)(void *ctx, const struct inbox_event *event);
+    void *inbox_ctx;
     struct loop_handler handler;
+    struct loop_hook hook;
     struct timers timers;
     struct descriptor descriptors[LOOP_DESCRIPTORS];
     struct deferred *later;
@@ -148,12 +148,7 @@ static bool open_epoll(struct loop *loop, struct error *error)
     loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (loop->wake_fd < 0)
         return error_set(error, ERROR_RUN, "eventfd: %s", strerror(errno));
-    loop->nap_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    if (loop->nap_fd < 0)
-        return error_set(error, ERROR_RUN, "timerfd_create: %s", strerror(errno));
-    /* Edge-triggered, a nap that has ended need not be read. */
-    if (!watch(loop, EPOLL_CTL_ADD, loop->wake_fd, EPOLLIN, LOOP_WAKE_UP) ||
-        !watch(loop, EPOLL_CTL_ADD, loop->nap_fd, EPOLLIN | EPOLLET, LOOP_NAP))
+    if (!watch(loop, EPOLL_CTL_ADD, loop->wake_fd, EPOLLIN, LOOP_WAKE_UP))
         return error_set(error, ERROR_RUN, "epoll_ctl: %s", strerror(errno));
     return true;
 }
@@ -205,7 +200,7 @@ struct loop *loop_new(struct error *error)
 {
     struct loop *loop = xcalloc(1, sizeof *loop);
 
-    loop->wake_fd = loop->nap_fd = loop->epoll_fd = -1;
+    loop->wake_fd = loop->epoll_fd = -1;
     loop->transfers_due_ms = INT64_MAX;
     for (size_t i = 0; i < LOOP_DESCRIPTORS; i++)
         loop->descriptors[i].fd = -1;
@@ -222,6 +217,12 @@ struct loop *loop_new(struct error *error)
 void loop_set_handler(struct loop *loop, const struct loop_handler *handler)
 {
     loop->handler = *handler;
+}
+
+void loop_set_hook(struct loop *loop, const struct loop_hook *hook)
+{
+    assert(hook == NULL || loop->hook.ctx == NULL);
+    loop->hook = hook != NULL ? *hook : (struct loop_hook){0};
 }
 
 /* What is deferred while the list is worked off waits for the next time: the order stays plain. */
@@ -250,8 +251,6 @@ void loop_free(struct loop *loop)
         curl_multi_cleanup(loop->multi);
     if (loop->wake_fd >= 0)
         close(loop->wake_fd);
-    if (loop->nap_fd >= 0)
-        close(loop->nap_fd);
     if (loop->descriptors[0].fd >= 0)
         close(loop->descriptors[0].fd);
     if (loop->epoll_fd >= 0)
@@ -267,6 +266,13 @@ int64_t loop_now(const struct loop *loop)
 struct inbox *loop_inbox(struct loop *loop)
 {
     return loop->inbox;
+}
+
+void loop_on_inbox(
+    struct loop *loop, void (*on_event)(void *ctx, const struct inbox_event *event), void *ctx)
+{
+    loop->on_inbox = on_event;
+    loop->inbox_ctx = ctx;
 }
 
 void *loop_multi(struct loop *loop)
@@ -353,10 +359,19 @@ void loop_remove_fd(struct loop *loop, int fd)
     *descriptor = (struct descriptor){.fd = -1};
 }
 
+static void run_hooked(const struct loop *loop, void (*step)(void *ctx))
+{
+    if (loop->hook.before != NULL)
+        loop->hook.before(loop->hook.ctx);
+    if (step != NULL)
+        step(loop->handler.ctx);
+    if (loop->hook.after != NULL)
+        loop->hook.after(loop->hook.ctx);
+}
+
 void loop_breathe(struct loop *loop)
 {
-    if (loop->handler.meanwhile != NULL)
-        loop->handler.meanwhile(loop->handler.ctx);
+    run_hooked(loop, loop->handler.meanwhile);
 }
 
 int64_t loop_turn_begin(void)
@@ -367,14 +382,6 @@ int64_t loop_turn_begin(void)
 bool loop_turn_is_over(int64_t begun_ms)
 {
     return clock_monotonic_ms() - begun_ms >= LOOP_TURN_MS;
-}
-
-void loop_nap(struct loop *loop, unsigned microseconds)
-{
-    const struct itimerspec once = {.it_value.tv_nsec = 1000L * microseconds};
-
-    assert(microseconds > 0 && microseconds < 1000000);
-    (void)timerfd_settime(loop->nap_fd, 0, &once, NULL);
 }
 
 static void run_finished(struct loop *loop)
@@ -412,20 +419,18 @@ static void run_descriptors(struct loop *loop)
 
 static bool inbox_waits(struct loop *loop)
 {
-    return loop->handler.on_inbox != NULL && inbox_is_ready(loop->inbox);
+    return loop->on_inbox != NULL && inbox_is_ready(loop->inbox);
 }
 
-/* One at a time: a handler may empty the inbox itself (mqtt.c does, when a connection has ended).
- */
 static void run_inbox(struct loop *loop)
 {
     struct inbox_event event;
     unsigned left = LOOP_BATCH;
 
-    if (loop->handler.on_inbox == NULL)
+    if (loop->on_inbox == NULL)
         return;
     while (left-- > 0 && inbox_take(loop->inbox, &event, 1) > 0)
-        loop->handler.on_inbox(loop->handler.ctx, &event);
+        loop->on_inbox(loop->inbox_ctx, &event);
 }
 
 static bool act(struct loop *loop, curl_socket_t fd, int events, struct error *error)
@@ -484,8 +489,7 @@ static bool run_pass(struct loop *loop, struct error *error)
     run_descriptors(loop);
     timers_fire(&loop->timers, loop->now_ms, LOOP_BATCH);
     run_later(loop);
-    if (loop->handler.before_sleep != NULL)
-        loop->handler.before_sleep(loop->handler.ctx);
+    run_hooked(loop, loop->handler.before_sleep);
     return true;
 }
 

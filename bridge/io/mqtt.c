@@ -19,8 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
-#include "inbox.h"
 #include "inspector.h"
 #include "limit.h"
 #include "link.h"
@@ -44,30 +42,25 @@ enum {
     SUBSCRIPTIONS = 64, /* without an answer */
     /* Acknowledgements that nobody waits for may lie: the loop wakes up for so many bytes, which
      * every command has (a PUBLISH to `aiva/bridge/command/refresh` has 31), or after so long. In a
-     * record of TLS 1.3 each has 22 more, so that there two of them wake it. */
+     * record of TLS 1.3 each has 22 more, so that there two of them wake it. Not for long: behind
+     * one that lies, the kernel of a broker without TCP_NODELAY (mosquitto's default) holds back
+     * what follows, a command too, until ours has confirmed it. */
     LAZY_BYTES = 16,
     LAZY_BYTES_TLS = 48,
-    LAZY_MS = 20,
+    LAZY_MS = 4,
+    /* While the window is full, each one that came would be answered by one more publication, often
+     * on the very processor that the broker works on. So the loop wakes up when this part of those
+     * that are on their way must have come: less than the smallest that they can be in bytes. TLS
+     * adds to each record, and how many acknowledgements share one is the broker's affair. */
+    ACK_BYTES = 4,
+    FULL_PART = 8,
+    FULL_PART_TLS = 2,
+    RECORD_BYTES = 22,
+    FULL_MS = 1,
     /* mosquitto's default for max_inflight_messages, which MQTT 3.1.1 cannot announce. Version
      * 2.0.11 acknowledges what is beyond it at QoS 2, and loses it. */
     QOS2_WINDOW = 20,
-    PACKET_OVERHEAD = 64, /* most bytes of a PUBLISH besides topic, payload, correlation data */
     BITS = 8,
-};
-
-/* A publication under way; its place is its Packet Identifier. */
-enum awaits {
-    AWAITS_NOTHING, /* free */
-    AWAITS_SENDING, /* QoS 0: done once the connection has taken it */
-    AWAITS_PUBACK,  /* QoS 1 */
-    AWAITS_PUBREC,  /* QoS 2 */
-    AWAITS_PUBCOMP,
-};
-
-struct inflight {
-    enum awaits awaits;
-    uint64_t sequence;
-    unsigned next; /* free: the next free one */
 };
 
 struct mqtt {
@@ -82,12 +75,7 @@ struct mqtt {
     struct inspector inspector;
     struct buf in; /* the beginning of a packet, or packets that wait for their turn */
     size_t skip;   /* bytes of a message that is larger than any that is taken */
-    struct inflight *inflight;
-    unsigned inflight_size, inflight_count;
-    unsigned first_free;
-    unsigned awaited;  /* of inflight_count, those that the broker has to acknowledge */
-    unsigned *sending; /* the places of the others, in their order: those with QoS 0 */
-    unsigned sending_count;
+    struct inflight inflight;
     uint16_t subscriptions[SUBSCRIPTIONS]; /* identifiers without an answer; 0: free */
     unsigned subscribing; /* SUBSCRIBEs that paho is still to write: nothing overtakes them */
     struct buf behind;    /* what would */
@@ -98,10 +86,12 @@ struct mqtt {
     bool asked;         /* CONNECT is written */
     bool pinged;        /* PINGREQ is written, and nothing has come since */
     bool unread;        /* the last pass had to leave something in the link */
-    bool lazy, in_vain;
-    struct timer timer;  /* of the state */
-    struct timer lazily; /* acknowledgements have lain long enough; more is to be read */
-    struct timer down;   /* on_down is to be called */
+    bool looked;        /* the link has been read in this pass */
+    bool lies;          /* what comes may lie for a while: the link has a low water mark */
+    bool in_vain;       /* nothing had come when that while was over */
+    struct timer timer; /* of the state */
+    struct timer read;  /* it is over; or there is more to be read than one pass takes */
+    struct timer down;  /* on_down is to be called */
     bool refused;
     char reason[512];
     struct log_limit improper_limit;
@@ -157,7 +147,7 @@ static void free_options(struct mqtt_options *options)
 static void drop_connection(struct mqtt *mqtt)
 {
     timer_stop(&mqtt->timer);
-    timer_stop(&mqtt->lazily);
+    timer_stop(&mqtt->read);
     link_free(mqtt->link);
     mqtt->link = NULL;
     session_free(mqtt->session);
@@ -165,12 +155,7 @@ static void drop_connection(struct mqtt *mqtt)
     inspector_clear(&mqtt->inspector);
     buf_clear(&mqtt->in);
     buf_clear(&mqtt->behind);
-    free(mqtt->inflight);
-    mqtt->inflight = NULL;
-    free(mqtt->sending);
-    mqtt->sending = NULL;
-    mqtt->sending_count = 0;
-    mqtt->inflight_size = mqtt->inflight_count = mqtt->awaited = 0;
+    inflight_clear(&mqtt->inflight);
     free(mqtt->received);
     mqtt->received = NULL;
     free_options(&mqtt->options);
@@ -220,63 +205,20 @@ static void fire_down(void *ctx)
 
 static void fire_timer(void *ctx);
 
-/* ---- What is under way */
-
-static void make_inflight(struct mqtt *mqtt, unsigned size)
-{
-    mqtt->inflight = xcalloc(size, sizeof *mqtt->inflight);
-    mqtt->sending = xcalloc(size, sizeof *mqtt->sending);
-    mqtt->inflight_size = size;
-    mqtt->first_free = 0;
-    for (unsigned i = 0; i < size; i++)
-        mqtt->inflight[i].next = i + 1;
-}
-
-static unsigned take_place(struct mqtt *mqtt, uint64_t sequence, int qos)
-{
-    unsigned place = mqtt->first_free;
-    struct inflight *inflight = &mqtt->inflight[place];
-    assert(place < mqtt->inflight_size);
-    mqtt->first_free = inflight->next;
-    inflight->sequence = sequence;
-    inflight->awaits = qos == 0 ? AWAITS_SENDING : qos == 1 ? AWAITS_PUBACK : AWAITS_PUBREC;
-    mqtt->inflight_count++;
-    if (qos == 0)
-        mqtt->sending[mqtt->sending_count++] = place;
-    else
-        mqtt->awaited++;
-    return place;
-}
-
-static void finish(struct mqtt *mqtt, unsigned place, int reason_code)
-{
-    struct inflight *inflight = &mqtt->inflight[place];
-    mqtt->awaited -= inflight->awaits != AWAITS_SENDING;
-    inflight->awaits = AWAITS_NOTHING;
-    inflight->next = mqtt->first_free;
-    mqtt->first_free = place;
-    mqtt->inflight_count--;
-    mqtt->handler.on_ack(mqtt->handler.ctx, inflight->sequence, reason_code, clock_monotonic_ms());
-}
-
-/* With QoS 0, what the connection has taken is done. */
-static void settle(struct mqtt *mqtt)
-{
-    if (mqtt->sending_count == 0 || has_ended(mqtt) || link_has_output(mqtt->link) ||
-        !link_output(mqtt->link) || mqtt->behind.length > 0)
-        return;
-    /* Who is told publishes more only later, in a pass of its own. */
-    for (unsigned i = 0; i < mqtt->sending_count; i++)
-        finish(mqtt, mqtt->sending[i], 0);
-    mqtt->sending_count = 0;
-}
-
 /* ---- To the broker */
 
 static void flush(struct mqtt *mqtt)
 {
     if (mqtt->link)
         link_flush(mqtt->link);
+}
+
+/* With QoS 0, what the connection has taken is done. */
+static void settle(struct mqtt *mqtt)
+{
+    if (mqtt->inflight.sending_count > 0 && !has_ended(mqtt) && !link_has_output(mqtt->link) &&
+        link_output(mqtt->link) && mqtt->behind.length == 0)
+        inflight_settle(&mqtt->inflight);
 }
 
 static void append(struct mqtt *mqtt, const void *packets, size_t length)
@@ -450,23 +392,11 @@ static void take_message(struct mqtt *mqtt, const char *packet, size_t left)
         append_answer(mqtt, read.qos == 1 ? PACKET_PUBACK : PACKET_PUBREC, read.identifier);
 }
 
-/* A late one, for nothing that is under way, is no harm. */
 static void take_answer(struct mqtt *mqtt, enum packet_type type, const char *packet)
 {
-    static const enum awaits awaited[] = {[PACKET_PUBACK] = AWAITS_PUBACK,
-        [PACKET_PUBREC] = AWAITS_PUBREC,
-        [PACKET_PUBCOMP] = AWAITS_PUBCOMP};
     struct packet_answer answer = packet_read_answer(packet, mqtt->options.version5);
-    unsigned place = (unsigned)answer.identifier - PACKET_FIRST_IDENTIFIER;
-    if (answer.identifier < PACKET_FIRST_IDENTIFIER || place >= mqtt->inflight_size ||
-        mqtt->inflight[place].awaits != awaited[type])
-        return;
-    if (type != PACKET_PUBREC || answer.reason_code >= 0x80) {
-        finish(mqtt, place, answer.reason_code);
-        return;
-    }
-    mqtt->inflight[place].awaits = AWAITS_PUBCOMP;
-    append_answer(mqtt, PACKET_PUBREL, answer.identifier);
+    if (inflight_answer(&mqtt->inflight, type, &answer))
+        append_answer(mqtt, PACKET_PUBREL, answer.identifier);
 }
 
 static void take_release(struct mqtt *mqtt, const char *packet)
@@ -617,10 +547,11 @@ static void read_all(struct mqtt *mqtt)
     unsigned reads = READS;
     while (!has_ended(mqtt) && read_some(mqtt) && --reads > 0)
         continue;
+    mqtt->looked = true;
     /* TLS may hold more than the loop sees. */
     mqtt->unread = reads == 0;
     if (mqtt->unread)
-        timer_set(&mqtt->lazily, loop_now(mqtt->loop));
+        timer_set(&mqtt->read, loop_now(mqtt->loop));
     flush(mqtt);
     settle(mqtt);
 }
@@ -728,12 +659,61 @@ static void fire_timer(void *ctx)
     end(mqtt, false, text);
 }
 
-static void fire_lazily(void *ctx)
+static void fire_read(void *ctx)
 {
     struct mqtt *mqtt = ctx;
-    unsigned before = mqtt->awaited;
+    unsigned before = mqtt->inflight.awaited;
     read_all(mqtt);
-    mqtt->in_vain = mqtt->awaited == before;
+    mqtt->in_vain = mqtt->inflight.awaited == before;
+}
+
+/* ---- In each pass of the loop */
+
+static void before_others(void *ctx)
+{
+    struct mqtt *mqtt = ctx;
+    if (mqtt->inflight.awaited > 0 && !mqtt->looked && !has_ended(mqtt))
+        read_all(mqtt);
+    else
+        settle(mqtt);
+    mqtt->looked = false;
+}
+
+/* How many bytes may lie; 1: none. */
+static int low_water(const struct mqtt *mqtt)
+{
+    const struct inflight *inflight = &mqtt->inflight;
+    bool tls = link_is_tls(mqtt->link);
+    if (inflight->awaited == 0 || inflight->urgent > 0 || mqtt->in_vain)
+        return 1;
+    if (mqtt_window_free(mqtt) > 0)
+        return tls ? LAZY_BYTES_TLS : LAZY_BYTES;
+    unsigned part = inflight->awaited / (tls ? FULL_PART_TLS : FULL_PART);
+    return part > 0 ? (int)part * ACK_BYTES + (tls ? RECORD_BYTES : 0) : 1;
+}
+
+static void let_lie(struct mqtt *mqtt)
+{
+    int bytes = low_water(mqtt);
+    int64_t end = loop_now(mqtt->loop) + (mqtt_window_free(mqtt) > 0 ? LAZY_MS : FULL_MS);
+    mqtt->lies = bytes > 1;
+    link_set_low_water(mqtt->link, bytes);
+    if (mqtt->lies && (!timer_is_set(&mqtt->read) || mqtt->read.at_ms > end))
+        timer_set(&mqtt->read, end);
+    else if (!mqtt->lies && !mqtt->unread)
+        timer_stop(&mqtt->read);
+}
+
+static void after_others(void *ctx)
+{
+    struct mqtt *mqtt = ctx;
+    if (mqtt->state != MQTT_CONNECTED || has_ended(mqtt))
+        return;
+    flush(mqtt);
+    let_lie(mqtt);
+    /* Those who publish are told in a pass of its own. */
+    if (mqtt->inflight.sending_count > 0 && !link_has_output(mqtt->link))
+        timer_set(&mqtt->read, loop_now(mqtt->loop));
 }
 
 /* ---- Life */
@@ -749,8 +729,9 @@ struct mqtt *mqtt_new(struct loop *loop, const struct mqtt_handler *handler)
     mqtt->loop = loop;
     mqtt->handler = *handler;
     timer_init(&mqtt->timer, loop, fire_timer, mqtt);
-    timer_init(&mqtt->lazily, loop, fire_lazily, mqtt);
+    timer_init(&mqtt->read, loop, fire_read, mqtt);
     timer_init(&mqtt->down, loop, fire_down, mqtt);
+    loop_set_hook(loop, &(struct loop_hook){mqtt, before_others, after_others});
     session_start(loop);
     return mqtt;
 }
@@ -761,6 +742,7 @@ void mqtt_free(struct mqtt *mqtt)
         return;
     drop_connection(mqtt);
     timer_stop(&mqtt->down);
+    loop_set_hook(mqtt->loop, NULL);
     session_stop();
     free(mqtt);
 }
@@ -792,12 +774,12 @@ bool mqtt_connect(struct mqtt *mqtt, const struct mqtt_options *options, struct 
     inspector_init(&mqtt->inspector, options->version5);
     buf_init(&mqtt->in, LIMIT_MQTT_PACKET + READS * LINK_READ_SIZE);
     buf_init(&mqtt->behind, SIZE_MAX);
-    make_inflight(mqtt, options->window);
+    inflight_init(&mqtt->inflight, options->window);
     mqtt->skip = 0;
     mqtt->subscribing = 0;
     memset(mqtt->subscriptions, 0, sizeof mqtt->subscriptions);
-    mqtt->disconnecting = mqtt->again = mqtt->lazy = mqtt->in_vain = false;
-    mqtt->asked = mqtt->pinged = mqtt->unread = false;
+    mqtt->disconnecting = mqtt->again = mqtt->lies = mqtt->in_vain = false;
+    mqtt->asked = mqtt->pinged = mqtt->unread = mqtt->looked = false;
     mqtt->state = MQTT_CONNECTING;
     return true;
 }
@@ -806,85 +788,27 @@ bool mqtt_connect(struct mqtt *mqtt, const struct mqtt_options *options, struct 
 
 unsigned mqtt_window_free(const struct mqtt *mqtt)
 {
-    return mqtt->limits.window > mqtt->inflight_count ? mqtt->limits.window - mqtt->inflight_count
-                                                      : 0;
+    unsigned window = mqtt->limits.window, count = mqtt->inflight.count;
+    return window > count ? window - count : 0;
 }
 
-/* A packet that the broker does not take ends the connection, again after each reconnect. */
-static bool fits(const struct mqtt *mqtt, const struct packet_publish *publish, struct error *error)
+void mqtt_publish(
+    struct mqtt *mqtt, const void *packet, size_t length, const struct inflight_owner *owner)
 {
-    size_t most = mqtt->limits.maximum_packet_size < PACKET_REMAINING_MOST
-                      ? mqtt->limits.maximum_packet_size
-                      : PACKET_REMAINING_MOST;
-    size_t size = PACKET_OVERHEAD + publish->topic_length + publish->correlation_length;
-    if (!packet_is_topic_name(publish->topic, publish->topic_length))
-        return error_set(error, ERROR_RUN, "its topic is none: no broker takes it");
-    if (size <= most && publish->payload_length <= most - size)
-        return true;
-    return error_set(error, ERROR_RUN, "a packet of %zu bytes, where the broker takes %zu",
-        size + publish->payload_length, most);
-}
-
-bool mqtt_publish(struct mqtt *mqtt, const struct mqtt_publication *publication, uint64_t sequence,
-    struct error *error)
-{
-    int qos =
-        publication->qos < mqtt->limits.maximum_qos ? publication->qos : mqtt->limits.maximum_qos;
-    struct packet_publish publish = {
-        .topic = publication->topic,
-        .topic_length = strlen(publication->topic),
-        .payload = publication->payload,
-        .payload_length = publication->payload_length,
-        .qos = qos,
-        .retain = publication->retain && mqtt->limits.retain_available,
-        .version5 = mqtt->options.version5,
-        .json = publication->json,
-        .correlation_data = publication->correlation_data,
-        .correlation_length = publication->correlation_length,
-    };
+    int qos = packet_qos(packet);
     assert(mqtt->state == MQTT_CONNECTED && mqtt_window_free(mqtt) > 0);
-    if (!fits(mqtt, &publish, error))
-        return false;
+    assert(qos <= mqtt->limits.maximum_qos);
     if (qos == 2 && !mqtt->options.version5 && mqtt->limits.window > QOS2_WINDOW)
         mqtt->limits.window = QOS2_WINDOW;
-    unsigned place = take_place(mqtt, sequence, qos);
-    publish.identifier = (uint16_t)(PACKET_FIRST_IDENTIFIER + place);
+    uint16_t identifier = inflight_add(&mqtt->inflight, qos, owner);
     struct buf *out = mqtt->subscribing > 0 ? &mqtt->behind : link_output(mqtt->link);
-    /* Without a connection it is like what was on its way when that ended. */
-    if (out && !packet_append_publish(out, &publish))
-        end(mqtt, false, "no memory for a publication");
     mqtt->in_vain = false;
-    return true;
-}
-
-void mqtt_flush(struct mqtt *mqtt)
-{
-    flush(mqtt);
-    /* Who publishes is not told in the middle of that. */
-    if (mqtt->sending_count > 0 && !link_has_output(mqtt->link))
-        timer_set(&mqtt->lazily, loop_now(mqtt->loop));
-}
-
-void mqtt_poll(struct mqtt *mqtt)
-{
-    if (mqtt->awaited > 0)
-        read_all(mqtt);
-    else
-        settle(mqtt);
-}
-
-void mqtt_want_acks(struct mqtt *mqtt, bool at_once)
-{
-    bool lazy = !at_once && mqtt->awaited > 0 && !mqtt->in_vain;
-    int bytes = link_is_tls(mqtt->link) ? LAZY_BYTES_TLS : LAZY_BYTES;
-    if (has_ended(mqtt))
-        return;
-    link_set_low_water(mqtt->link, lazy ? bytes : 1);
-    if (lazy && !timer_is_set(&mqtt->lazily))
-        timer_set(&mqtt->lazily, loop_now(mqtt->loop) + LAZY_MS);
-    else if (!lazy && mqtt->lazy && !mqtt->unread)
-        timer_stop(&mqtt->lazily);
-    mqtt->lazy = lazy;
+    if (!out)
+        return; /* it is like what was on its way when the connection ended */
+    if (!buf_append(out, packet, length))
+        end(mqtt, false, "no memory for a publication");
+    else if (qos > 0)
+        packet_set_identifier(out->data + out->length - length, identifier);
 }
 
 /* ---- Subscribing and closing */
@@ -941,10 +865,4 @@ void mqtt_close_with_will(struct mqtt *mqtt)
     if (mqtt->options.will_topic)
         publish_will(mqtt);
     mqtt_close(mqtt);
-}
-
-void mqtt_handle(struct mqtt *mqtt, const struct inbox_event *event)
-{
-    (void)mqtt;
-    session_handle(event);
 }

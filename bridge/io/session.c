@@ -257,7 +257,7 @@ static void send_out(struct session *session)
 }
 
 /* The handshake is over, and paho waits for the broker. One that was given up ends here: paho
- * reports the loss of the connection, which is what session_handle waits for. */
+ * reports the loss of the connection, which is what take_event waits for. */
 static void note_packet(struct session *session)
 {
     if (session->state == STATE_HANDSHAKE)
@@ -427,6 +427,56 @@ static bool listen_for_paho(struct session *session, int *port)
     return true;
 }
 
+/* ---- The end, and the events of paho's threads */
+
+/* Nothing of paho's is in the way: it reports what it gives up, which nobody hears any more. */
+static void dispose(void *object)
+{
+    struct session *session = object;
+    if (session->handle)
+        MQTTAsync_destroy(&session->handle);
+    buf_clear(&session->in);
+    buf_clear(&session->out);
+    free(session);
+}
+
+static void end_lingering(void)
+{
+    struct session *session = lingering;
+    lingering = NULL;
+    close_listener(session);
+    close_fd(session);
+    dispose(session); /* at once: the next session may begin in this very pass */
+}
+
+static void take_event(void *none, const struct inbox_event *event)
+{
+    (void)none;
+    if (lingering && event->generation == lingering->generation) {
+        end_lingering();
+        return;
+    }
+    if (!current || event->generation != current->generation)
+        return;
+    const struct session_handler *handler = &current->handler;
+    switch (event->kind) {
+    case INBOX_SESSION_UP:
+        current->state = STATE_UP;
+        handler->on_up(handler->ctx);
+        break;
+    case INBOX_SESSION_DOWN:
+        current->state = STATE_UP; /* whatever it was: no handshake any more */
+        /* Its last packet, a DISCONNECT, may be newer than what was read. */
+        while (current->fd >= 0 && read_packets(current))
+            continue;
+        handler->on_down(handler->ctx);
+        break;
+    case INBOX_SESSION_SUBSCRIBED:
+        handler->on_subscribed(handler->ctx, event->number, event->code);
+        break;
+    }
+}
+
 /* ---- Making */
 
 void session_global_init(void)
@@ -458,6 +508,7 @@ static MQTTAsync create_handle(const char *client_id, bool version5)
 void session_start(struct loop *loop)
 {
     set_inbox(loop_inbox(loop));
+    loop_on_inbox(loop, take_event, NULL);
     keeper = create_handle("keeper", true);
 }
 
@@ -571,17 +622,6 @@ static bool start(struct session *session, const struct mqtt_options *options, s
                MQTTAsync_strerror(code), code);
 }
 
-/* Nothing of paho's is in the way: it reports what it gives up, which nobody hears any more. */
-static void dispose(void *object)
-{
-    struct session *session = object;
-    if (session->handle)
-        MQTTAsync_destroy(&session->handle);
-    buf_clear(&session->in);
-    buf_clear(&session->out);
-    free(session);
-}
-
 struct session *session_open(struct loop *loop, const struct mqtt_options *options,
     const struct session_handler *handler, struct error *error)
 {
@@ -663,40 +703,4 @@ bool session_disconnect(struct session *session)
     }
     options.context = context_of(session, 0);
     return MQTTAsync_disconnect(session->handle, &options) == MQTTASYNC_SUCCESS;
-}
-
-static void end_lingering(void)
-{
-    struct session *session = lingering;
-    lingering = NULL;
-    close_listener(session);
-    close_fd(session);
-    dispose(session); /* at once: the next session may begin in this very pass */
-}
-
-void session_handle(const struct inbox_event *event)
-{
-    if (lingering && event->generation == lingering->generation) {
-        end_lingering();
-        return;
-    }
-    if (!current || event->generation != current->generation)
-        return;
-    const struct session_handler *handler = &current->handler;
-    switch (event->kind) {
-    case INBOX_SESSION_UP:
-        current->state = STATE_UP;
-        handler->on_up(handler->ctx);
-        break;
-    case INBOX_SESSION_DOWN:
-        current->state = STATE_UP; /* whatever it was: no handshake any more */
-        /* Its last packet, a DISCONNECT, may be newer than what was read. */
-        while (current->fd >= 0 && read_packets(current))
-            continue;
-        handler->on_down(handler->ctx);
-        break;
-    case INBOX_SESSION_SUBSCRIBED:
-        handler->on_subscribed(handler->ctx, event->number, event->code);
-        break;
-    }
 }

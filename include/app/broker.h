@@ -17,7 +17,6 @@ struct loop;
 struct config;
 struct publisher;
 struct counters;
-struct inbox_event;
 
 struct broker_handler {
     void *ctx;
@@ -69,8 +68,6 @@ bool broker_has_tried(const struct broker *broker);
 /* Why there is no connection; "" while there is one, or before the first attempt has ended.
  * Borrowed until something changes. */
 const char *broker_reason(const struct broker *broker);
-
-void broker_handle(struct broker *broker, const struct inbox_event *event);
 
 /* The connection options that the configuration asks for, without a will. Strings are borrowed
  * from the configuration. */

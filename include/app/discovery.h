@@ -44,8 +44,6 @@ void discovery_link_down(struct discovery *discovery);
 void discovery_receive(struct discovery *discovery, const struct mqtt_message *message);
 /* What was retained below the configured prefix has come. */
 void discovery_remembered_all(struct discovery *discovery);
-/* The message of that sequence has ended, whoever it was from; `taken`: by the broker. */
-void discovery_done(struct discovery *discovery, uint64_t sequence, bool taken);
 /* It is time to try again what was not. */
 void discovery_again(struct discovery *discovery);
 

@@ -20,6 +20,7 @@ struct counters;
 
 struct publisher_options {
     const char *root; /* borrowed for the publisher's life */
+    bool version5;    /* MQTT; else 3.1.1 */
     int qos;
     size_t queue_limit; /* messages */
     struct counters *counters;
@@ -37,8 +38,6 @@ struct publisher_handler {
     void (*on_again)(void *ctx);
     /* The broker has not acknowledged something for too long: only a new connection can help. */
     void (*on_overdue)(void *ctx);
-    /* The message of that sequence has ended: taken by the broker, or refused or given up. */
-    void (*on_done)(void *ctx, uint64_t sequence, bool taken);
 };
 
 struct publisher *publisher_new(struct loop *loop, const struct publisher_options *options,
@@ -46,8 +45,8 @@ struct publisher *publisher_new(struct loop *loop, const struct publisher_option
 void publisher_free(struct publisher *publisher);
 
 /* Queues a message; copies it. Never fails: `on_pressure` asks for a pause before memory is short.
- * Returns the sequence that on_done will name; 0 where it must not be published. */
-uint64_t publisher_send(struct publisher *publisher, const struct outbox_message *message);
+ * False where its topic forbids that it is published. */
+bool publisher_send(struct publisher *publisher, const struct outbox_message *message);
 /* Sets one of the bridge's own topics. Kept and sent again at each connection; while there is none
  * only the last value counts. */
 void publisher_set(
@@ -59,28 +58,15 @@ void publisher_link_up(
 /* by_broker: it was not the bridge that ended the connection. True where an answer to a Response
  * Topic is the reason, as far as anybody can tell: the broker itself is well. */
 bool publisher_link_down(struct publisher *publisher, bool by_broker);
-/* at_ms: when, monotonic; it may be told of a while later. */
-void publisher_acknowledged(
-    struct publisher *publisher, uint64_t sequence, int reason_code, int64_t at_ms);
 /* Someone else wrote to bridge/state: `online` again, at most once a second, unless the connection
  * ends within a moment. */
 void publisher_repair_state(struct publisher *publisher);
-/* on_done of this one, the last that is named so, is waited for: its acknowledgement is looked at
- * as soon as it comes. Others may lie until there is something else to do. */
-void publisher_await(struct publisher *publisher, uint64_t sequence);
-/* From now on every acknowledgement is waited for. */
-void publisher_hurry(struct publisher *publisher);
 /* Queues `offline` behind everything else. */
 void publisher_say_offline(struct publisher *publisher);
 
-/* Takes acknowledgements that have not woken the loop; in each pass, before anybody asks what is
- * still on its way. */
-void publisher_collect(struct publisher *publisher);
-/* Sends what the window allows; each pass of the loop. */
+/* Queues for the connection what the window allows; each pass of the loop, and in the middle of one
+ * that takes long. */
 void publisher_pump(struct publisher *publisher);
-/* In the middle of a pass that takes long: looks for acknowledgements, and sends what they allow.
- */
-void publisher_catch_up(struct publisher *publisher);
 /* Nothing waits and nothing is in flight. */
 bool publisher_is_drained(const struct publisher *publisher);
 /* Not acknowledged yet: messages, the memory they take, and those of them that have been sent. */

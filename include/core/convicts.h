@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 /* Messages that were given up because the broker ends the connection when they are sent. They come
- * again (every job's state does, after each reconnect), and are told by a fingerprint of topic and
- * payload. The last CONVICTS_KEPT are remembered. Pure. A value type; zero-initialise. */
+ * again (every job's state does, after each reconnect), and are told by a fingerprint of the
+ * packet. The last CONVICTS_KEPT are remembered. Pure. A value type; zero-initialise. */
 enum { CONVICTS_KEPT = 32 };
 
 struct outbox_entry;

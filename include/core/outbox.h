@@ -6,12 +6,20 @@
 #include <stdint.h>
 
 /*
- * Messages in order until they are acknowledged. After a lost connection sending starts again at
- * the oldest that was not. Knows nothing of MQTT but what a message is. Pure; owns the bytes.
+ * Messages in order until they are acknowledged, as the packets that go out. After a lost
+ * connection sending starts again at the oldest that was not. Pure; owns the bytes.
  */
 struct outbox;
 
 enum { OUTBOX_NO_SLOT, OUTBOX_SLOTS = 8 };
+
+/* What all packets have in common; what the broker's CONNACK allows may be less than what is
+ * wanted. */
+struct outbox_format {
+    bool version5;
+    int qos;
+    bool retain; /* messages may be retained */
+};
 
 /* A message to be queued; borrowed for the call. */
 struct outbox_message {
@@ -22,7 +30,11 @@ struct outbox_message {
     size_t correlation_length;
     bool retain;
     bool json;
-    bool response;       /* to a Response Topic, which others choose */
+    bool response; /* to a Response Topic, which others choose */
+    /* Called when the message has ended, taken by the broker or not; that is waited for. NULL:
+     * nobody does. Not called for what outbox_drop_waiting and outbox_free forget. */
+    void (*done)(void *ctx, bool taken);
+    void *ctx;
     bool can_wait;       /* all others may overtake it, but for every eighth place */
     int64_t received_ms; /* monotonic: when what it tells of arrived; 0: not to be measured */
     /* Messages of the same slot (1 … OUTBOX_SLOTS - 1): a later one takes the place of one that
@@ -31,42 +43,39 @@ struct outbox_message {
 };
 
 struct outbox_entry {
+    void *owner;       /* as it was given to outbox_new */
     uint64_t sequence; /* unique, rising */
     char *topic;
-    char *payload;
-    size_t payload_length;
-    char *correlation;
-    size_t correlation_length;
-    bool retain;
+    char *packet; /* a whole PUBLISH */
+    size_t length;
+    bool retain; /* wanted, whether or not the broker can */
     bool json;
     bool response;
+    void (*done)(void *ctx, bool taken);
+    void *ctx;
     int64_t received_ms; /* the message's */
     int64_t sent_ms;     /* monotonic, of the last sending; 0 before the first */
     unsigned losses;     /* connections that ended because of this, as far as anybody can tell */
 };
 
-struct outbox *outbox_new(void);
+struct outbox *outbox_new(const struct outbox_format *format, void *owner);
 void outbox_free(struct outbox *outbox);
 
-/* Copies the message to the end of the queue. Returns its sequence. */
-uint64_t outbox_push(struct outbox *outbox, const struct outbox_message *message);
+/* For what waits, and what is still to come; nothing may be in flight. */
+void outbox_set_format(struct outbox *outbox, const struct outbox_format *format);
+
+/* Copies the message to the end of the queue. Its topic has to be one that MQTT allows. */
+void outbox_push(struct outbox *outbox, const struct outbox_message *message);
 /* The same, ahead of all that has not been sent. */
 void outbox_push_first(struct outbox *outbox, const struct outbox_message *message);
 
 /* The next entry to send, now counted as in flight; NULL if there is none. Borrowed until its
  * acknowledgement. */
-const struct outbox_entry *outbox_send_next(struct outbox *outbox, int64_t now_ms);
+struct outbox_entry *outbox_send_next(struct outbox *outbox, int64_t now_ms);
 /* What outbox_send_next would give. */
 const struct outbox_entry *outbox_peek(const struct outbox *outbox);
-/* Puts the entry that outbox_send_next gave last back. */
-void outbox_unsend(struct outbox *outbox);
-/* The entry in flight with that sequence, borrowed until it ends; NULL where there is none. */
-const struct outbox_entry *outbox_find(const struct outbox *outbox, uint64_t sequence);
-/* Ends an entry in flight. Returns false for a sequence that is not in flight (a late one). If
- * they are not NULL, `topic` gets the entry's topic, which the caller frees, and `received_ms` the
- * entry's. */
-bool outbox_acknowledge(
-    struct outbox *outbox, uint64_t sequence, char **topic, int64_t *received_ms);
+/* Ends an entry in flight. */
+void outbox_acknowledge(struct outbox *outbox, struct outbox_entry *entry);
 /* The connection was lost: nothing is in flight any more, all is sent again from the oldest. True
  * if the oldest in flight had been sent less than OUTBOX_BLAME_MS before, so that what was sent may
  * have been the reason. It gets the blame (`losses`) if it was the only one then; or, however long

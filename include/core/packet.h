@@ -50,9 +50,17 @@ struct packet_publish {
     size_t correlation_length;    /* at most 65,535 bytes */
 };
 
-/* Appends the packet. False, with nothing appended, where it would be larger than MQTT allows or
- * than the buffer takes (out->failed). */
+/* Its bytes; SIZE_MAX where that is more than MQTT allows. */
+size_t packet_publish_size(const struct packet_publish *publish);
+/* Writes the packet where there is room for that many bytes. */
+void packet_write_publish(void *out, const struct packet_publish *publish);
+/* Appends it. False, with nothing appended, where it would be larger than MQTT allows or than the
+ * buffer takes (out->failed). */
 bool packet_append_publish(struct buf *out, const struct packet_publish *publish) NODISCARD;
+
+/* Of a whole PUBLISH. */
+int packet_qos(const void *packet);
+void packet_set_identifier(void *packet, uint16_t identifier); /* QoS 1 and 2 */
 
 /* Appends a PUBACK, PUBREC, PUBREL or PUBCOMP with success. False where the buffer takes no more
  * (out->failed). */

@@ -10,7 +10,8 @@
 /*
  * The owner thread's event loop: libcurl's transfers, signals, the inbox, timers, deferred frees.
  * One pass: read the clock -> libcurl's sockets and time -> finished transfers -> inbox -> signals,
- * fds -> due timers -> "later" list -> before-sleep hook -> epoll_wait until the next timer.
+ * fds -> due timers -> "later" list -> before_sleep, between the hook's two -> epoll_wait until the
+ * next timer.
  * Every step has a batch limit; leftover work makes the poll return at once. All functions are
  * for the owner thread unless they say otherwise.
  */
@@ -19,10 +20,16 @@ struct loop;
 struct loop_handler {
     void *ctx;
     void (*on_signal)(void *ctx, int signal_number); /* SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 */
-    void (*on_inbox)(
-        void *ctx, const struct inbox_event *event); /* takes what the event points to */
     void (*before_sleep)(void *ctx);                 /* the last step of each pass */
     void (*meanwhile)(void *ctx);                    /* see loop_breathe */
+};
+
+/* What the connection to the broker does in each pass, around the handler's before_sleep, and
+ * around its meanwhile. */
+struct loop_hook {
+    void *ctx;
+    void (*before)(void *ctx); /* takes what has come without waking the loop */
+    void (*after)(void *ctx);  /* sends together what the pass has brought about */
 };
 
 /* Blocks the signals of on_signal until a loop reads them, and ignores SIGPIPE. Early, before any
@@ -34,6 +41,8 @@ void loop_block_signals(void);
  * (ERROR_RUN) on failure. The handler is copied; loop_set_handler may replace it. */
 struct loop *loop_new(struct error *error) NODISCARD;
 void loop_set_handler(struct loop *loop, const struct loop_handler *handler);
+/* There is one; NULL takes it away. Copied. */
+void loop_set_hook(struct loop *loop, const struct loop_hook *hook);
 /* Runs the "later" list and frees. Timers and transfers must have been stopped. */
 void loop_free(struct loop *loop);
 
@@ -44,9 +53,6 @@ void loop_stop(struct loop *loop);
 /* For whoever is at work for longer than others can wait: has done what must not wait for the end
  * of the pass, by the handler's `meanwhile`. */
 void loop_breathe(struct loop *loop);
-/* The next sleep ends after that time, 1 to 999,999 microseconds, at the latest; what ends it
- * before then leaves the nap as it is, and the loop may wake up once for nothing. */
-void loop_nap(struct loop *loop, unsigned microseconds);
 
 /* Work that takes long is done in turns, one a pass: a timer that is set to loop_now comes in the
  * next. loop_turn_begin returns the moment, for loop_turn_is_over: the turn has taken long enough.
@@ -57,8 +63,11 @@ bool loop_turn_is_over(int64_t begun_ms);
 
 /* The pass's time, monotonic milliseconds: read once a pass. */
 int64_t loop_now(const struct loop *loop);
-/* Any thread may push to it; its events reach on_inbox on the owner thread. */
+/* Any thread may push to it. */
 struct inbox *loop_inbox(struct loop *loop);
+/* Who gets its events, on the owner thread; NULL: they stay inside. */
+void loop_on_inbox(
+    struct loop *loop, void (*on_event)(void *ctx, const struct inbox_event *event), void *ctx);
 /* The CURLM handle, for http.c and httpstream.c only (void so that no one else needs curl.h). */
 void *loop_multi(struct loop *loop);
 

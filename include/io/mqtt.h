@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "error.h"
+#include "inflight.h"
 
 /*
  * One MQTT connection at a time, over TCP, TLS, WebSocket or both, MQTT 5 or 3.1.1: connect,
@@ -15,7 +16,6 @@
  */
 struct mqtt;
 struct loop;
-struct inbox_event;
 
 enum mqtt_state { MQTT_IDLE, MQTT_CONNECTING, MQTT_CONNECTED, MQTT_CLOSING };
 
@@ -46,17 +46,6 @@ struct mqtt_limits {
                        */
 };
 
-struct mqtt_publication {
-    const char *topic; /* NUL-terminated */
-    const void *payload;
-    size_t payload_length;
-    int qos;
-    bool retain;
-    bool json; /* MQTT 5: Content Type application/json and payload format indicator 1 */
-    const void *correlation_data; /* MQTT 5; NULL where there is none */
-    size_t correlation_length;
-};
-
 /* An incoming message; borrowed for the call. Topic and payload are NOT NUL-terminated. Topic and
  * Response Topic are well-formed UTF-8 without U+0000, and the topic has no wildcards: a message
  * that the broker passes on with others is dropped. */
@@ -81,9 +70,6 @@ struct mqtt_handler {
      * was not ended by mqtt_free. `refused`: the broker answered with a reason that waiting alone
      * will hardly mend (bad credentials, not authorised, banned, TLS). The text is for people. */
     void (*on_down)(void *ctx, bool refused, const char *reason);
-    /* Publication `sequence` ended at at_ms (monotonic): reason_code 0 or 0x10 for success, >= 0x80
-     * for the broker's refusal. The call must not free mqtt. */
-    void (*on_ack)(void *ctx, uint64_t sequence, int reason_code, int64_t at_ms);
     /* A subscription ended: granted QoS, or >= 0x80 for a refusal. Not called for what ends with
      * the connection. */
     void (*on_subscribed)(void *ctx, uint64_t token, int code);
@@ -109,21 +95,14 @@ bool mqtt_connect(
 
 /* In MQTT_CONNECTED only. How many more publications may be sent now. */
 unsigned mqtt_window_free(const struct mqtt *mqtt);
-/* Copies topic and payload. QoS and retain are lowered to what the broker allows.
- * To be called while mqtt_window_free is above 0. False and the error (ERROR_RUN) where no
- * connection with this broker will take the publication. */
-bool mqtt_publish(struct mqtt *mqtt, const struct mqtt_publication *publication, uint64_t sequence,
-    struct error *error) NODISCARD;
-
-/* Sends what was published since the last time, together. */
-void mqtt_flush(struct mqtt *mqtt);
-/* While acknowledgements are to come: takes what has come, without waiting. */
-void mqtt_poll(struct mqtt *mqtt);
-
-/* Whether acknowledgements are wanted as soon as they come; that is so at first. Otherwise they
- * come with whatever the loop wakes up for next, which spares it half of its wake-ups at a low
- * rate. */
-void mqtt_want_acks(struct mqtt *mqtt, bool at_once);
+/* Sends a whole PUBLISH of the connection's version, at the end of this pass of the loop. Copies
+ * it, with a Packet Identifier of the connection's. To be called while mqtt_window_free is above 0,
+ * with what the limits allow. The owner is told once of the reason code that the broker answered, 0
+ * or 0x10 for success, >= 0x80 for a refusal; that call must not free mqtt, nor publish. If the
+ * connection ends before, it is not told any more. Where nobody waits (owner->urgent), it may be
+ * told some milliseconds late. */
+void mqtt_publish(
+    struct mqtt *mqtt, const void *packet, size_t length, const struct inflight_owner *owner);
 
 /* In MQTT_CONNECTED only. The answer comes as on_subscribed(token). retain_as_published (MQTT 5,
  * 3.8.3.1): live messages keep the retain flag they were published with. */
@@ -141,8 +120,5 @@ void mqtt_close(struct mqtt *mqtt);
  * broker forget the last will, so the will's message is published in front of it: it stands at the
  * broker until somebody says otherwise, however long the next connection takes. */
 void mqtt_close_with_will(struct mqtt *mqtt);
-
-/* The loop's inbox handler hands MQTT events here. */
-void mqtt_handle(struct mqtt *mqtt, const struct inbox_event *event);
 
 #endif

@@ -65,7 +65,4 @@ bool session_unsubscribe(
 /* Has paho send DISCONNECT. False where it refuses. */
 bool session_disconnect(struct session *session) NODISCARD;
 
-/* An event of the inbox. */
-void session_handle(const struct inbox_event *event);
-
 #endif

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@
 #include "counters.h"
 #include "loop.h"
 #include "mqtt.h"
+#include "packet.h"
 #include "publisher.h"
 #include "within.h"
 
@@ -21,11 +23,9 @@ enum { WINDOW = 20, SENT_MOST = 100000 };
 
 struct mqtt {
     unsigned window, in_flight;
-    uint64_t sent[SENT_MOST];
+    struct inflight_owner sent[SENT_MOST];
+    unsigned numbers[SENT_MOST]; /* of the payloads that have one */
     size_t sent_count, acknowledged;
-    unsigned polls;
-    unsigned per_poll; /* acknowledgements that each poll finds */
-    bool acks_at_once; /* as it was wanted last */
 };
 
 static struct mqtt mqtt;
@@ -42,40 +42,26 @@ unsigned mqtt_window_free(const struct mqtt *connection)
     return connection->window - connection->in_flight;
 }
 
-bool mqtt_publish(struct mqtt *connection, const struct mqtt_publication *publication,
-    uint64_t sequence, struct error *error)
+void mqtt_publish(
+    struct mqtt *connection, const void *packet, size_t length, const struct inflight_owner *owner)
 {
-    (void)publication, (void)error;
+    struct packet_message read;
     assert_true(mqtt_window_free(connection) > 0);
     assert_true(connection->sent_count < SENT_MOST);
-    connection->sent[connection->sent_count++] = sequence;
+    assert_int_equal(packet_size(packet, length), length);
+    packet_read_message(packet, true, &read);
+    connection->numbers[connection->sent_count] = (unsigned)strtoul(read.payload, NULL, 10);
+    connection->sent[connection->sent_count++] = *owner;
     connection->in_flight++;
-    return true;
-}
-
-void mqtt_flush(struct mqtt *connection)
-{
-    (void)connection;
 }
 
 static void acknowledge(unsigned count)
 {
     while (count-- > 0 && mqtt.acknowledged < mqtt.sent_count) {
+        const struct inflight_owner *owner = &mqtt.sent[mqtt.acknowledged++];
         mqtt.in_flight--;
-        publisher_acknowledged(publisher, mqtt.sent[mqtt.acknowledged++], 0, 1);
+        owner->done(owner->ctx, 0);
     }
-}
-
-void mqtt_poll(struct mqtt *connection)
-{
-    assert_ptr_equal(connection, &mqtt);
-    mqtt.polls++;
-    acknowledge(mqtt.per_poll);
-}
-
-void mqtt_want_acks(struct mqtt *connection, bool at_once)
-{
-    connection->acks_at_once = at_once;
 }
 
 const char *mqtt_reason_text(int reason_code)
@@ -86,19 +72,10 @@ const char *mqtt_reason_text(int reason_code)
 
 /* ---- The loop: no time passes */
 
-static unsigned naps;
-
 int64_t loop_now(const struct loop *loop)
 {
     (void)loop;
     return 1;
-}
-
-void loop_nap(struct loop *loop, unsigned microseconds)
-{
-    (void)loop;
-    assert_within(microseconds, 1, 1000);
-    naps++;
 }
 
 void timer_init(struct timer *timer, struct loop *loop, void (*fire)(void *ctx), void *ctx)
@@ -160,16 +137,11 @@ static void on_event(void *ctx)
     (void)ctx;
 }
 
-static void on_done(void *ctx, uint64_t sequence, bool taken)
-{
-    (void)ctx, (void)sequence, (void)taken;
-}
-
 /* All of the bridge's own topics have been sent and acknowledged. */
 static void open_window(unsigned window)
 {
     static const struct publisher_options options = {
-        .root = "aiva", .qos = 1, .queue_limit = 100000, .counters = &counters};
+        .root = "aiva", .version5 = true, .qos = 1, .queue_limit = 100000, .counters = &counters};
     struct mqtt_limits limits = {.window = window,
         .maximum_packet_size = UINT32_MAX,
         .maximum_qos = 2,
@@ -182,13 +154,11 @@ static void open_window(unsigned window)
     flags = 0;
     pressure = PRESSURE_NONE;
     publisher = publisher_new(NULL, &options,
-        &(struct publisher_handler){
-            NULL, on_room, on_pressure, on_refused, on_event, on_event, on_done});
+        &(struct publisher_handler){NULL, on_room, on_pressure, on_refused, on_event, on_event});
     publisher_link_up(publisher, &mqtt, &limits);
     publisher_pump(publisher);
     acknowledge(WINDOW);
     publisher_pump(publisher);
-    naps = mqtt.polls = 0;
 }
 
 static int setup(void **state)
@@ -211,96 +181,63 @@ static void say_many(unsigned count)
         say("aiva/jobs/one/state");
 }
 
-/* ---- When to wake up */
+/* ---- What is sent, and who is told */
 
-static void test_publisher_naps_while_acknowledgements_come_in_quick_succession(void **state)
+static void note_done(void *ctx, bool taken)
+{
+    *(int *)ctx = taken ? 1 : 2;
+}
+
+static void test_publisher_tells_the_sender_of_the_end(void **state)
 {
     (void)state;
-    say_many(60);
+    int ends[2] = {0};
+    struct outbox_message message = {.topic = "t", .done = note_done};
+    say_many(1);
+    for (int i = 0; i < 2; i++) {
+        message.ctx = &ends[i];
+        assert_true(publisher_send(publisher, &message));
+    }
     publisher_pump(publisher);
-    assert_true(mqtt.acks_at_once); /* nothing is known of the broker's pace yet */
-    assert_int_equal(naps, 0);
+    assert_false(mqtt.sent[mqtt.sent_count - 3].urgent);
+    assert_true(mqtt.sent[mqtt.sent_count - 1].urgent);
     acknowledge(2);
-    publisher_pump(publisher);
-    assert_int_equal(naps, 1);
-    assert_false(mqtt.acks_at_once);
-    /* Nothing has come meanwhile: the next one is waited for. */
-    publisher_pump(publisher);
-    assert_int_equal(naps, 1);
-    assert_true(mqtt.acks_at_once);
-    /* One by one, slowly. */
-    acknowledge(1);
-    publisher_pump(publisher);
-    assert_int_equal(naps, 1);
-    assert_true(mqtt.acks_at_once);
+    assert_int_equal(ends[0], 1);
+    mqtt.sent[mqtt.acknowledged].done(mqtt.sent[mqtt.acknowledged].ctx, 0x87);
+    assert_int_equal(ends[1], 2);
+    assert_true(publisher_is_drained(publisher));
 }
 
-static void assert_no_nap(void)
-{
-    say_many(60);
-    publisher_pump(publisher);
-    acknowledge(5);
-    publisher_pump(publisher);
-    assert_int_equal(naps, 0);
-    assert_true(mqtt.acks_at_once);
-}
-
-static void test_publisher_does_not_nap_in_a_hurry(void **state)
+static void test_publisher_takes_no_topic_that_is_none(void **state)
 {
     (void)state;
-    publisher_hurry(publisher);
-    assert_no_nap();
-}
-
-static void test_publisher_lets_acknowledgements_lie_once_all_is_sent(void **state)
-{
-    (void)state;
-    say_many(5);
-    publisher_pump(publisher);
-    assert_int_equal(mqtt.in_flight, 5);
-    assert_int_equal(naps, 0);
-    assert_false(mqtt.acks_at_once);
-    publisher_await(publisher, mqtt.sent[mqtt.sent_count - 1]);
-    publisher_pump(publisher);
-    assert_true(mqtt.acks_at_once);
-}
-
-/* A broker that answers while it is sent to: as much as is there, but not for ever. */
-static void test_publisher_follows_up(void **state)
-{
-    (void)state;
-    say_many(400);
-    mqtt.per_poll = 7;
-    size_t before = mqtt.sent_count;
-    publisher_pump(publisher);
-    assert_int_equal(mqtt.polls, 4);
-    assert_int_equal(mqtt.sent_count - before, WINDOW + 4 * 7);
-    assert_int_equal(mqtt.in_flight, WINDOW);
-    assert_int_equal(naps, 1);
-    mqtt.per_poll = 0;
-    mqtt.polls = 0;
-    publisher_pump(publisher);
-    assert_int_equal(mqtt.polls, 1);
+    static const char *const topics[] = {"", "a/+", "#", "\xff"};
+    uint64_t before = counters.refused[COUNTERS_REFUSED_LIBRARY];
+    for (size_t i = 0; i < sizeof topics / sizeof topics[0]; i++)
+        assert_false(publisher_send(publisher, &(struct outbox_message){.topic = topics[i]}));
+    assert_int_equal(counters.refused[COUNTERS_REFUSED_LIBRARY] - before, 4);
+    assert_true(publisher_is_drained(publisher));
 }
 
 static void test_publisher_sends_everything_in_order(void **state)
 {
     (void)state;
-    uint64_t last = 0;
     size_t first = mqtt.sent_count;
-    say_many(500);
+    for (unsigned i = 0; i < 500; i++) {
+        char number[16];
+        int length = snprintf(number, sizeof number, "%u ", i);
+        publisher_send(
+            publisher, &(struct outbox_message){
+                           .topic = "t", .payload = number, .payload_length = (size_t)length});
+    }
     for (unsigned pass = 0; !publisher_is_drained(publisher); pass++) {
-        mqtt.per_poll = (unsigned)rand() % 5;
-        publisher_collect(publisher);
         acknowledge((unsigned)rand() % 3);
         publisher_pump(publisher);
         assert_true(pass < 10000);
     }
     assert_int_equal(mqtt.sent_count - first, 500);
-    for (size_t i = first; i < mqtt.sent_count; i++) {
-        assert_true(mqtt.sent[i] > last);
-        last = mqtt.sent[i];
-    }
+    for (unsigned i = 0; i < 500; i++)
+        assert_int_equal(mqtt.numbers[first + i], i);
 }
 
 /* ---- What waits where */
@@ -391,10 +328,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_publisher_naps_while_acknowledgements_come_in_quick_succession),
-        TEST(test_publisher_does_not_nap_in_a_hurry),
-        TEST(test_publisher_lets_acknowledgements_lie_once_all_is_sent),
-        TEST(test_publisher_follows_up),
+        TEST(test_publisher_tells_the_sender_of_the_end),
+        TEST(test_publisher_takes_no_topic_that_is_none),
         TEST(test_publisher_sends_everything_in_order),
         TEST(test_publisher_makes_up_only_what_leaves),
         TEST(test_publisher_lets_the_stream_go_on_while_states_are_said_again),

@@ -157,12 +157,6 @@ static void on_down(void *ctx)
     ((struct owner *)ctx)->downs++;
 }
 
-static void on_inbox(void *ctx, const struct inbox_event *event)
-{
-    (void)ctx;
-    session_handle(event);
-}
-
 static void open_owner(struct owner *owner)
 {
     const struct mqtt_options options = {
@@ -172,7 +166,6 @@ static void open_owner(struct owner *owner)
     *owner = (struct owner){.fd = -1};
     memset(&paho, 0, sizeof paho);
     fixture_open(&owner->fixture);
-    owner->fixture.on_inbox = on_inbox;
     session_start(owner->fixture.loop);
     owner->session = session_open(owner->fixture.loop, &options, &handler, &error);
     if (!owner->session)

@@ -98,6 +98,7 @@ GROWTH = {
 # File and a buffer's cap, where that is neither a limit nor MQTT's longest string -> why it is enough.
 CAPS = {
     ("bridge/app/check.c", "sizeof line * ESCAPE_SIZE"): "a line of fixed size, escaped",
+    ("bridge/app/check.c", "packet_publish_size(publish)"): "two packets of fixed content",
     ("bridge/app/publisher.c", "3 * length"): "a message that is already held; masked, three times as long at most",
     ("bridge/app/request.c", "3 * value.length"): "part of a message that is already held",
     ("bridge/core/config.c", "sizeof error->text"): "part of an error's text",

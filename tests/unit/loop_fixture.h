@@ -11,8 +11,6 @@ struct fixture {
     bool (*is_done)(void *ctx);
     void *ctx;
     bool late;
-    void (*on_inbox)(void *ctx, const struct inbox_event *event);
-    void *inbox_ctx;
 };
 
 static inline void fixture_too_late(void *ctx)
@@ -31,14 +29,6 @@ static inline void fixture_before_sleep(void *ctx)
         loop_stop(fixture->loop);
 }
 
-static inline void fixture_on_inbox(void *ctx, const struct inbox_event *event)
-{
-    struct fixture *fixture = ctx;
-
-    assert_non_null(fixture->on_inbox);
-    fixture->on_inbox(fixture->inbox_ctx, event);
-}
-
 static inline void fixture_open(struct fixture *fixture)
 {
     struct error error;
@@ -47,8 +37,7 @@ static inline void fixture_open(struct fixture *fixture)
     fixture->loop = loop_new(&error);
     assert_non_null(fixture->loop);
     loop_set_handler(fixture->loop,
-        &(struct loop_handler){
-            .ctx = fixture, .on_inbox = fixture_on_inbox, .before_sleep = fixture_before_sleep});
+        &(struct loop_handler){.ctx = fixture, .before_sleep = fixture_before_sleep});
     timer_init(&fixture->limit, fixture->loop, fixture_too_late, fixture);
 }
 

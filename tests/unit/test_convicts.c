@@ -9,49 +9,48 @@
 #include "convicts.h"
 #include "outbox.h"
 
-static struct outbox_entry entry_of(char *topic, char *payload)
+static struct outbox_entry entry_of(char *packet)
 {
-    return (struct outbox_entry){
-        .topic = topic, .payload = payload, .payload_length = strlen(payload)};
+    return (struct outbox_entry){.packet = packet, .length = strlen(packet)};
 }
 
-static void test_convicts_are_told_by_topic_and_payload(void **state)
+static void test_convicts_are_told_by_the_packet(void **state)
 {
-    char topic[] = "a", other[] = "b", payload[] = "1", later[] = "2";
+    char packet[] = "a1", other[] = "b1", later[] = "a2";
     struct convicts convicts = {0};
-    struct outbox_entry entry = entry_of(topic, payload);
+    struct outbox_entry entry = entry_of(packet);
     (void)state;
     assert_false(convicts_has(&convicts, &entry));
     convicts_add(&convicts, &entry);
     entry.sequence = 7;
     assert_true(convicts_has(&convicts, &entry));
-    entry = entry_of(other, payload);
+    entry = entry_of(other);
     assert_false(convicts_has(&convicts, &entry));
-    entry = entry_of(topic, later);
+    entry = entry_of(later);
     assert_false(convicts_has(&convicts, &entry));
 }
 
 static void test_convicts_forget_the_oldest(void **state)
 {
-    char topic[] = "a", payload[] = "@";
+    char packet[] = "@";
     struct convicts convicts = {0};
-    struct outbox_entry entry = entry_of(topic, payload);
+    struct outbox_entry entry = entry_of(packet);
     (void)state;
     for (int i = 0; i <= CONVICTS_KEPT; i++) {
-        payload[0] = (char)('@' + i);
+        packet[0] = (char)('@' + i);
         convicts_add(&convicts, &entry);
     }
     assert_true(convicts_has(&convicts, &entry));
-    payload[0] = '@' + 1;
+    packet[0] = '@' + 1;
     assert_true(convicts_has(&convicts, &entry));
-    payload[0] = '@';
+    packet[0] = '@';
     assert_false(convicts_has(&convicts, &entry));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_convicts_are_told_by_topic_and_payload),
+        cmocka_unit_test(test_convicts_are_told_by_the_packet),
         cmocka_unit_test(test_convicts_forget_the_oldest),
     };
 

@@ -155,8 +155,7 @@ static void test_loop_takes_events_of_another_thread_in_batches(void **state)
 
     (void)state;
     fixture_open(&pushed.fixture);
-    pushed.fixture.on_inbox = count_event;
-    pushed.fixture.inbox_ctx = &pushed;
+    loop_on_inbox(pushed.fixture.loop, count_event, &pushed);
     assert_int_equal(
         pthread_create(&thread, NULL, push_ten_thousand, loop_inbox(pushed.fixture.loop)), 0);
     fixture_run(&pushed.fixture, all_pushed, &pushed);
@@ -285,8 +284,7 @@ static void test_loop_takes_the_inbox_before_it_looks_at_descriptors(void **stat
 
     (void)state;
     fixture_open(&order.fixture);
-    order.fixture.on_inbox = note_event;
-    order.fixture.inbox_ctx = &order;
+    loop_on_inbox(order.fixture.loop, note_event, &order);
     assert_int_equal(pipe(ends), 0);
     order.fd = ends[0];
     assert_true(loop_add_fd(order.fixture.loop, ends[0], POLLIN, ask, &order));
@@ -381,39 +379,59 @@ static void test_loop_sleeps_while_nothing_is_due(void **state)
     fixture_close(&passes.fixture);
 }
 
-static void test_loop_wakes_up_from_a_nap_once(void **state)
-{
-    struct passes passes = {0};
-    struct timer end = {0};
+struct steps {
+    struct fixture fixture;
+    char taken[16];
+    unsigned count;
+};
 
-    (void)state;
-    fixture_open(&passes.fixture);
-    timer_init(&end, passes.fixture.loop, set_true, &passes.over);
-    timer_set(&end, loop_now(passes.fixture.loop) + 300);
-    loop_nap(passes.fixture.loop, 500);
-    fixture_run(&passes.fixture, count_pass, &passes);
-    assert_within(passes.count, 3, 7);
-    fixture_close(&passes.fixture);
+static void note_step(struct steps *steps, char step)
+{
+    if (steps->count < sizeof steps->taken - 1)
+        steps->taken[steps->count++] = step;
 }
 
-static bool count_naps(void *ctx)
+static void note_before(void *ctx)
 {
-    struct passes *passes = ctx;
-
-    loop_nap(passes->fixture.loop, 100);
-    return ++passes->count == 50;
+    note_step(ctx, '<');
 }
 
-/* Nothing else ends these sleeps before the fixture's limit does. */
-static void test_loop_naps_again_and_again(void **state)
+static void note_after(void *ctx)
 {
-    struct passes passes = {0};
+    note_step(ctx, '>');
+}
+
+static void note_sleep(void *ctx)
+{
+    struct steps *steps = ctx;
+    note_step(steps, 's');
+    loop_breathe(steps->fixture.loop);
+    loop_stop(steps->fixture.loop);
+}
+
+static void note_meanwhile(void *ctx)
+{
+    note_step(ctx, 'm');
+}
+
+/* What has come is known before anybody acts, and what was done goes out behind that. */
+static void test_loop_calls_the_hook_around_those_who_act(void **state)
+{
+    struct steps steps = {0};
+    struct error error;
 
     (void)state;
-    fixture_open(&passes.fixture);
-    fixture_run(&passes.fixture, count_naps, &passes);
-    assert_int_equal(passes.count, 50);
-    fixture_close(&passes.fixture);
+    fixture_open(&steps.fixture);
+    loop_set_handler(steps.fixture.loop,
+        &(struct loop_handler){
+            .ctx = &steps, .before_sleep = note_sleep, .meanwhile = note_meanwhile});
+    loop_set_hook(steps.fixture.loop, &(struct loop_hook){&steps, note_before, note_after});
+    assert_true(loop_run(steps.fixture.loop, &error));
+    assert_string_equal(steps.taken, "<s<m>>");
+    loop_set_hook(steps.fixture.loop, NULL);
+    loop_breathe(steps.fixture.loop);
+    assert_string_equal(steps.taken, "<s<m>>m");
+    fixture_close(&steps.fixture);
 }
 
 int main(void)
@@ -428,8 +446,7 @@ int main(void)
         cmocka_unit_test(test_loop_takes_twenty_descriptors_and_reuses_their_places),
         cmocka_unit_test(test_loop_frees_later_at_the_end_of_a_pass_or_of_the_loop),
         cmocka_unit_test(test_loop_sleeps_while_nothing_is_due),
-        cmocka_unit_test(test_loop_wakes_up_from_a_nap_once),
-        cmocka_unit_test(test_loop_naps_again_and_again),
+        cmocka_unit_test(test_loop_calls_the_hook_around_those_who_act),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
