@@ -148,9 +148,7 @@ static void begin_stop(struct bridge *bridge, int signal_number)
 static void advance_stop(struct bridge *bridge)
 {
     bool connected = broker_is_connected(bridge->broker);
-    /* A command that came before the last acknowledgement is still to be answered. */
-    bool said = !connected ||
-                (tracker_is_said(bridge->tracker) && !inbox_is_ready(loop_inbox(bridge->loop)));
+    bool said = !connected || tracker_is_said(bridge->tracker);
     bool drained =
         publisher_is_drained(bridge->publisher) && (bridge->phase == PHASE_GOODBYE || said);
     if (bridge->phase == PHASE_DRAINING && connected && drained)

@@ -4,17 +4,21 @@
  * looks through them again: a broker that crashed may have come back with what it had saved
  * before, and nobody else would clear what is gone since.
  *
- *         broker_start, or        CONNACK            all that is
- *         the wait is over                           retained has come
- *   OFF ────────────> CONNECTING ────────> READING ─────────────> UP
- *                      ^  ^   │ failed        │ lost              │ lost
- *     the wait is over │  │   v               v                   │
- *                      └──┼─ WAITING <────────┴───────────────────┘
- *                         │
- *                         └─ RENEWING <── READING, UP: broker_reconnect, broker_renew
- *             OFF <───────── ENDING   <── READING, UP: broker_close
+ *   OFF         -> CONNECTING  broker_start
+ *   CONNECTING  -> READING     CONNACK
+ *               -> WAITING     the attempt has failed
+ *               -> CONNECTING  the same, where settings have changed meanwhile (stale)
+ *               -> RENEWING    CONNACK, where settings have changed meanwhile
+ *   READING     -> UP          all that is retained has come
+ *   READING, UP -> WAITING     the connection was lost
+ *               -> RENEWING    broker_reconnect, broker_renew
+ *               -> ENDING      broker_close
+ *   WAITING     -> CONNECTING  the wait is over; broker_reconnect; broker_finish with messages left
+ *   RENEWING    -> CONNECTING  closed
+ *   ENDING      -> OFF         closed
  *
- * After broker_finish what would lead to WAITING leads to OFF.
+ * After broker_finish what leads to WAITING leads to OFF, and so does RENEWING with nothing to
+ * send.
  */
 #include "broker.h"
 
@@ -122,7 +126,7 @@ struct broker {
     struct timer memory_end; /* BROKER_READING */
     int64_t up_ms;           /* when the publisher got the connection; 0 while it has none */
     bool echoed;             /* BROKER_READING: our own state has come back */
-    bool stale;              /* BROKER_CONNECTING: with secrets that are old by now */
+    bool stale;              /* the attempt began with settings that are old by now */
     bool finished;           /* no further attempts */
     bool refused;            /* the last attempt, for its credentials */
     bool tried;              /* the first attempt has ended */
@@ -497,6 +501,8 @@ static void end_memory(void *ctx)
 /* Something that the broker remembered has come; more may follow. */
 static void wait_for_more(struct broker *broker)
 {
+    if (broker->finished)
+        return;
     int64_t end = loop_now(broker->loop) + (broker->echoed ? MEMORY_QUIET_MS : MEMORY_SILENCE_MS);
     int64_t last = broker->up_ms + MEMORY_MOST_MS;
     timer_set(&broker->memory_end, end < last ? end : last);

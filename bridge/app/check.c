@@ -46,6 +46,8 @@ struct check {
     enum step step;
     struct http_request *request;
     int outstanding; /* subscriptions and publications without an answer yet */
+    int published;   /* of PUBLICATIONS */
+    int maximum_qos;
     char echo_topic[512];
     bool echoed;
     bool failed;        /* the part that is looked at */
@@ -219,26 +221,29 @@ static void publish(struct check *check, const struct packet_publish *publish,
 }
 
 /* Nothing retained, and nothing that means anything to those who listen: the answer to a command
- * that nobody has given, and the clearing of the topic of a job that is none. */
-static void publish_all(struct check *check, const struct mqtt_limits *limits)
+ * that nobody has given, and the clearing of the topic of a job that is none. Each as soon as the
+ * broker's window, which may be of one, has room. */
+static void publish_next(void *ctx)
 {
     static const char result[] = "{\"command\":\"check\",\"ok\":true,\"duration_ms\":0}";
+    struct check *check = ctx;
     char topic[512];
+    if (check->step != STEP_RIGHTS || check->published == PUBLICATIONS ||
+        mqtt_state(check->mqtt) != MQTT_CONNECTED || mqtt_window_free(check->mqtt) == 0)
+        return;
     int qos = check->config->mqtt.qos;
-    struct packet_publish message = {.topic = topic,
-        .payload = result,
-        .payload_length = sizeof result - 1,
-        .qos = qos < limits->maximum_qos ? qos : limits->maximum_qos,
-        .version5 = check->config->mqtt.version == CONFIG_MQTT_5,
-        .json = true};
+    bool echo = check->published++ > 0;
     snprintf(topic, sizeof topic, "%s/bridge/result", check->config->mqtt.topic);
-    message.topic_length = strlen(topic);
-    publish(check, &message, on_result_answer);
-    message = (struct packet_publish){.topic = check->echo_topic,
-        .topic_length = strlen(check->echo_topic),
-        .qos = message.qos,
-        .version5 = message.version5};
-    publish(check, &message, on_echo_answer);
+    const struct packet_publish message = {
+        .topic = echo ? check->echo_topic : topic,
+        .topic_length = strlen(echo ? check->echo_topic : topic),
+        .payload = echo ? "" : result,
+        .payload_length = echo ? 0 : sizeof result - 1,
+        .qos = qos < check->maximum_qos ? qos : check->maximum_qos,
+        .version5 = check->config->mqtt.version == CONFIG_MQTT_5,
+        .json = !echo,
+    };
+    publish(check, &message, echo ? on_echo_answer : on_result_answer);
 }
 
 static void on_up(void *ctx, const struct mqtt_limits *limits)
@@ -249,9 +254,8 @@ static void on_up(void *ctx, const struct mqtt_limits *limits)
         check->config->mqtt.url, limits->retain_available ? "yes" : "NO", limits->maximum_qos);
     check->step = STEP_RIGHTS;
     check->outstanding = SUBSCRIPTIONS + PUBLICATIONS;
-    if (subscribe_all(check, &error))
-        publish_all(check, limits);
-    else
+    check->maximum_qos = limits->maximum_qos;
+    if (!subscribe_all(check, &error))
         fail(check, ERROR_BROKER, check->config->mqtt.url, error.text);
 }
 
@@ -313,7 +317,9 @@ bool check_run(const struct config *config, struct error *error)
     check.loop = loop_new(error);
     if (!check.loop)
         return false;
-    loop_set_handler(check.loop, &(struct loop_handler){.ctx = &check, .on_signal = on_signal});
+    loop_set_handler(
+        check.loop, &(struct loop_handler){
+                        .ctx = &check, .on_signal = on_signal, .before_sleep = publish_next});
     timer_init(&check.timeout, check.loop, on_timeout, &check);
     say("configuration: valid");
     struct http_client *client = http_client_new(check.loop, config->aiva.url, config->aiva.api_key,

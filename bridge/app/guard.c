@@ -153,7 +153,8 @@ static void warn_of_connections(const struct config *config)
     if (has_scheme(config->aiva.url, "http:") && !is_local(config->aiva.url))
         log_warn("%s: without TLS everybody on the way can read the API key, and act with it",
             config->aiva.url);
-    if (plain && config->mqtt.password[0] != '\0' && !is_local(config->mqtt.url))
+    bool far = config->mqtt.proxy[0] != '\0' || !is_local(config->mqtt.url);
+    if (plain && config->mqtt.password[0] != '\0' && far)
         log_warn("%s: without TLS everybody on the way can read the broker's password",
             config->mqtt.url);
 }

@@ -418,12 +418,13 @@ static void clear_suspect(struct publisher *publisher)
         publisher->quick_losses = 0;
 }
 
-/* The call may have other messages queued. */
-static void end_entry(struct publisher *publisher, struct outbox_entry *entry, bool taken)
+/* `end` is outbox_acknowledge or outbox_drop. Who is told may queue other messages. */
+static void end_entry(struct publisher *publisher, struct outbox_entry *entry, bool taken,
+    void (*end)(struct outbox *outbox, struct outbox_entry *entry))
 {
     void (*done)(void *ctx, bool taken) = entry->done;
     void *ctx = entry->ctx;
-    outbox_acknowledge(publisher->outbox, entry);
+    end(publisher->outbox, entry);
     check_pressure(publisher);
     if (done)
         done(ctx, taken);
@@ -479,7 +480,7 @@ static void on_acknowledged(void *ctx, int reason_code)
         if (entry->retain)
             note_taken(publisher, entry->topic);
     }
-    end_entry(publisher, entry, !refused);
+    end_entry(publisher, entry, !refused, outbox_acknowledge);
 }
 
 /* Takes the entry that comes next out of the queue for good. */
@@ -488,7 +489,7 @@ static void drop_next(
 {
     struct outbox_entry *entry = outbox_send_next(publisher->outbox, loop_now(publisher->loop));
     report_refused(publisher, refusal, entry->topic, reason);
-    end_entry(publisher, entry, false);
+    end_entry(publisher, entry, false, outbox_drop);
 }
 
 /* One loss is enough where others choose the topic. */
@@ -529,6 +530,12 @@ static bool is_impossible(struct publisher *publisher, const struct outbox_entry
     return false;
 }
 
+/* A short queue may hold the stream back while the window has room. */
+static bool is_urgent(const struct publisher *publisher, const struct outbox_entry *entry)
+{
+    return entry->done || publisher->suspects > 0 || publisher->gauge.pressure == PRESSURE_FULL;
+}
+
 /* Hands one entry to the connection. False where nothing more can be sent now. */
 static bool send_next(struct publisher *publisher)
 {
@@ -544,7 +551,7 @@ static bool send_next(struct publisher *publisher)
     publisher->options.counters->resent += next->sent_ms != 0;
     struct outbox_entry *entry = outbox_send_next(publisher->outbox, now_ms);
     const struct inflight_owner owner = {
-        on_acknowledged, entry, .urgent = entry->done || publisher->suspects > 0};
+        on_acknowledged, entry, .urgent = is_urgent(publisher, entry)};
     mqtt_publish(publisher->mqtt, entry->packet, entry->length, &owner);
     if (!timer_is_set(&publisher->overdue))
         timer_set(&publisher->overdue, now_ms + publisher->overdue_wait_ms);
@@ -575,7 +582,8 @@ void publisher_pump(struct publisher *publisher)
     if (!is_connected(publisher) || mqtt_window_free(publisher->mqtt) == 0)
         return;
     ask_for_more(publisher);
-    while (mqtt_window_free(publisher->mqtt) > 0 && send_next(publisher))
+    /* Without memory for one, the connection ends in the middle. */
+    while (is_connected(publisher) && mqtt_window_free(publisher->mqtt) > 0 && send_next(publisher))
         continue;
     check_pressure(publisher);
 }

@@ -132,24 +132,20 @@ static void make_packet(
 static struct item *new_item(struct outbox *outbox, const struct outbox_message *message)
 {
     size_t topic_size = strlen(message->topic) + 1;
-    struct item *item = xmalloc(sizeof *item + topic_size);
-    /* First, as it may write where the padding ends and the topic begins. */
-    *item = (struct item){
-        .entry =
-            {
-                .owner = outbox->owner,
-                .sequence = ++outbox->last_sequence,
-                .topic = item->topic,
-                .retain = message->retain,
-                .json = message->json,
-                .response = message->response,
-                .done = message->done,
-                .ctx = message->ctx,
-                .received_ms = message->received_ms,
-            },
-        .slot = message->slot,
-        .patient = message->can_wait,
+    struct item *item = xcalloc(1, sizeof *item + topic_size);
+    item->entry = (struct outbox_entry){
+        .owner = outbox->owner,
+        .sequence = ++outbox->last_sequence,
+        .topic = item->topic,
+        .retain = message->retain,
+        .json = message->json,
+        .response = message->response,
+        .done = message->done,
+        .ctx = message->ctx,
+        .received_ms = message->received_ms,
     };
+    item->slot = message->slot;
+    item->patient = message->can_wait;
     memcpy(item->topic, message->topic, topic_size);
     make_packet(outbox, &item->entry, message);
     item->size = sizeof *item + topic_size + item->entry.length;
@@ -266,12 +262,17 @@ struct outbox_entry *outbox_send_next(struct outbox *outbox, int64_t now_ms)
     return &item->entry;
 }
 
-void outbox_acknowledge(struct outbox *outbox, struct outbox_entry *entry)
+void outbox_drop(struct outbox *outbox, struct outbox_entry *entry)
 {
     struct item *item = (struct item *)(void *)entry; /* its first member */
     assert(item->in_flight);
-    TAILQ_FIRST(&outbox->items)->overtaken = true;
     remove_item(outbox, item);
+}
+
+void outbox_acknowledge(struct outbox *outbox, struct outbox_entry *entry)
+{
+    TAILQ_FIRST(&outbox->items)->overtaken = true;
+    outbox_drop(outbox, entry);
 }
 
 /* Of a slot only the newest value counts: an older one that was in flight (all ahead of what waits)

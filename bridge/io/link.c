@@ -43,7 +43,7 @@ struct link {
     struct loop *loop;
     struct link_handler handler;
     enum state state;
-    bool tls;
+    bool tls;    /* to the broker */
     char *proxy; /* in front of the broker; NULL for none */
     struct tls_alpn alpn;
     CURLM *multi;
@@ -227,6 +227,16 @@ void link_flush(struct link *link)
     watch(link);
 }
 
+static bool has_tls_proxy(const struct link *link)
+{
+    return link->proxy && strncmp(link->proxy, "https:", strlen("https:")) == 0;
+}
+
+bool link_is_tls(const struct link *link)
+{
+    return link->tls || has_tls_proxy(link);
+}
+
 /* ---- Receiving */
 
 /* Bytes as they come, behind what `in` has. */
@@ -254,7 +264,7 @@ static enum link_read read_bytes(struct link *link, struct buf *in)
                 : "");
     if (link->state == STATE_ENDED)
         return LINK_READ_ENDED;
-    return link->tls || count == LINK_READ_SIZE ? LINK_READ_MORE : LINK_READ_EMPTY;
+    return link_is_tls(link) || count == LINK_READ_SIZE ? LINK_READ_MORE : LINK_READ_EMPTY;
 }
 
 static enum link_read read_frames(struct link *link, struct buf *in)
@@ -292,11 +302,6 @@ void link_set_low_water(struct link *link, int bytes)
         return;
     (void)setsockopt(link->fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
     link->low_water = bytes;
-}
-
-bool link_is_tls(const struct link *link)
-{
-    return link->tls;
 }
 
 /* ---- Opening */
@@ -484,20 +489,19 @@ static bool set_address(struct link *link, const char *text, struct error *error
     return done || error_set(error, ERROR_BROKER, "%s: libcurl does not take this address", text);
 }
 
-static bool has_tls_proxy(const struct link *link)
-{
-    return link->proxy && strncmp(link->proxy, "https:", strlen("https:")) == 0;
-}
-
-/* A proxy that speaks TLS is trusted by the same authorities as the broker behind it. */
+/* A proxy that speaks TLS is held to the same as the broker behind it. */
 static bool set_proxy(struct link *link, const struct link_options *options)
 {
     CURL *easy = link->easy;
     bool own_ca = is_given(options->ca);
     return curl_easy_setopt(easy, CURLOPT_PROXY, link->proxy ? link->proxy : "") == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_PROXY_SSLVERSION, CURL_SSLVERSION_TLSv1_2) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_PROXY_SSL_CIPHER_LIST, TLS_CIPHERS) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_NOPROXY, "") == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_HTTPPROXYTUNNEL, 1L) == CURLE_OK &&
-           (!own_ca || tls_set_text(easy, CURLOPT_PROXY_CAINFO_BLOB, options->ca));
+           (!own_ca || (tls_set_text(easy, CURLOPT_PROXY_CAINFO_BLOB, options->ca) &&
+                           curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, NULL) == CURLE_OK &&
+                           curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, NULL) == CURLE_OK));
 }
 
 static bool set_tls(struct link *link, const struct link_options *options)
@@ -527,7 +531,7 @@ static bool set_options(struct link *link, const struct link_options *options)
            curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, (long)options->connect_timeout_s) ==
                CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, link->words) == CURLE_OK &&
-           ((!link->tls && !has_tls_proxy(link)) || set_tls(link, options));
+           (!link_is_tls(link) || set_tls(link, options));
 }
 
 static bool start(struct link *link)

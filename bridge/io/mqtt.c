@@ -712,7 +712,8 @@ static void after_others(void *ctx)
     flush(mqtt);
     let_lie(mqtt);
     /* Those who publish are told in a pass of its own. */
-    if (mqtt->inflight.sending_count > 0 && !link_has_output(mqtt->link))
+    if (mqtt->inflight.sending_count > 0 && !link_has_output(mqtt->link) &&
+        mqtt->behind.length == 0)
         timer_set(&mqtt->read, loop_now(mqtt->loop));
 }
 

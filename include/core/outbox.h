@@ -32,7 +32,8 @@ struct outbox_message {
     bool json;
     bool response; /* to a Response Topic, which others choose */
     /* Called when the message has ended, taken by the broker or not; that is waited for. NULL:
-     * nobody does. Not called for what outbox_drop_waiting and outbox_free forget. */
+     * nobody does. Not called for what outbox_drop_waiting and outbox_free forget, nor for a value
+     * that a later one of its slot takes the place of. */
     void (*done)(void *ctx, bool taken);
     void *ctx;
     bool can_wait;       /* all others may overtake it, but for every eighth place */
@@ -74,7 +75,9 @@ void outbox_push_first(struct outbox *outbox, const struct outbox_message *messa
 struct outbox_entry *outbox_send_next(struct outbox *outbox, int64_t now_ms);
 /* What outbox_send_next would give. */
 const struct outbox_entry *outbox_peek(const struct outbox *outbox);
-/* Ends an entry in flight. */
+/* Ends an entry that was to be sent and is not. */
+void outbox_drop(struct outbox *outbox, struct outbox_entry *entry);
+/* Ends an entry in flight, as the broker has answered. */
 void outbox_acknowledge(struct outbox *outbox, struct outbox_entry *entry);
 /* The connection was lost: nothing is in flight any more, all is sent again from the oldest. True
  * if the oldest in flight had been sent less than OUTBOX_BLAME_MS before, so that what was sent may

@@ -68,6 +68,7 @@ enum link_read link_read(struct link *link, struct buf *in) NODISCARD;
 /* Lets up to so many bytes lie without a call of on_readable (SO_RCVLOWAT); 1: none. With TLS the
  * bytes are those of its records. */
 void link_set_low_water(struct link *link, int bytes);
+/* Whether what the socket carries is TLS: to the broker, or to a proxy in front of it. */
 bool link_is_tls(const struct link *link);
 
 #endif

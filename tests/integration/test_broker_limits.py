@@ -1,5 +1,7 @@
 """What the broker says in its CONNACK is obeyed."""
 
+from unittest import mock
+
 import pytest
 from harness.bad_broker import Answer
 from harness.topics import of_bridge, of_job
@@ -141,3 +143,11 @@ def test_server_keep_alive_is_obeyed(bad):
     assert all(after.at - before.at <= 3 for before, after in zip(signs, signs[1:]))
     assert bad.broker.connects[-1].keep_alive <= 2
     bad.stream_marker()
+
+
+def test_check_with_a_window_of_one(bad):
+    """One publication at a time, and no more."""
+    bad.broker.connack_properties = {"receive_maximum": 1}
+    bad.broker.victim = mock.ANY  # the check has a client id of its own
+    checked = bad.bridge.run_config("--check")
+    assert checked.returncode == 0, checked.stdout + checked.stderr

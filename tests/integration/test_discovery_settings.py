@@ -3,8 +3,9 @@
 import json
 import pathlib
 import re
+import socket
 
-from harness import ha_devices
+from harness import ha_devices, packets
 from harness.bridge import Bridge
 from harness.ha_devices import retained, wait_cleared, wait_set, wait_shown
 from harness.topics import of_bridge, of_job
@@ -194,3 +195,32 @@ def test_the_printed_rules_are_enough(make_world):
     wait_shown(world, "lab_job_two", since=since)
     world.bridge.stop()
     assert "denied" not in world.broker.output().lower()
+
+
+def fill_with_devices(port, count):
+    """So many retained discovery messages: every other one is a stranger's, the others say that they are the
+    bridge's. At once, as whoever means harm would do it."""
+    stranger = b'{"device":{"identifiers":["x"]},"origin":{"name":"zigbee2mqtt"},"components":{}}'
+    alleged = b'{"device":{"identifiers":["x"]},"origin":{"name":"aiva-mqtt-bridge"},"components":{}}'
+    names = (f"other_{number}" if number % 2 else f"aiva_job_{number}" for number in range(count))
+    with socket.create_connection(("127.0.0.1", port)) as broker:
+        broker.sendall(b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01x")
+        broker.sendall(b"".join(
+            packets.encode_publish(3, packets.Packet("PUBLISH", topic=f"homeassistant/device/{name}/config",
+                                                     payload=stranger if "other" in name else alleged), 0, 0, True)
+            for name in names))
+        broker.sendall(b"\xc0\x00")
+        received = b""
+        while b"\xd0\x00" not in received:  # PINGRESP: all before it has been taken
+            assert (part := broker.recv(64))
+            received += part
+
+
+def test_devices_of_others_hold_nothing_up(world, passes):
+    """However many stand there: most are not kept, all are looked at in turns, and the bridge's own are shown."""
+    fill_with_devices(world.broker.port, 20000)
+    world.start([job("one")], ON, passes.env)
+    assert world.command("one", "refresh", timeout=60)["ok"]
+    for device in ("aiva_bridge", "aiva_job_one"):
+        world.recorder.wait_topic(f"homeassistant/device/{device}/config")
+    assert passes.longest() < 0.25

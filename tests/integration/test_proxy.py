@@ -111,3 +111,12 @@ def test_no_protocol_is_named_by_itself(world, authority, request):
     front, urls = broker_urls(world, authority, request)
     world.start([job("one")], {"mqtt.url": urls["mqtts"], "mqtt.ca_file": str(authority.file)})
     assert front.spoken == [None]
+
+
+def test_a_password_that_crosses_a_proxy(world):
+    """The broker may be on this machine, as the proxy sees it: the way to it is not."""
+    warning = "can read the broker's password"
+    secret = {"mqtt.username": "u", "mqtt.password": "secret"}
+    for more, warned in (({}, False), ({"mqtt.proxy": f"http://127.0.0.1:{free_port()}"}, True)):
+        checked = world.bridge.run_config("--check", overrides={**secret, **more})
+        assert (warning in checked.stderr) == warned, checked.stderr

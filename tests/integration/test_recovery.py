@@ -372,7 +372,8 @@ def test_concurrent_refusals_are_one(world):
 def test_a_refused_key_holds_up_everything(world):
     """What is refused to the account is not tried in another way."""
     world.simulator.put_jobs([job("one")])
-    world.bridge.start({**FAST_POLL, "aiva.mode": "poll"})
+    # No list beside it: one that was asked for before would end well, and be the last word.
+    world.bridge.start({**FAST_POLL, "aiva.list_interval_s": 60, "aiva.mode": "poll"})
     world.wait_upstream("polling")
     world.simulator.fault("status", times=0, status=403)
     world.wait_upstream("unauthorized")

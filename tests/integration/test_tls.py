@@ -163,11 +163,14 @@ def test_a_lax_openssl_does_not_make_the_bridge_lax(servers, identities, tmp_pat
         upstream = open_front(case, identities, servers.simulator.port)
         for settings, code in (
                 (mqtt_settings(case, "mqtts", broker.port, identities), 4),
+                ({"mqtt.proxy": f"https://127.0.0.1:{broker.port}",
+                  "mqtt.ca_file": str(identities.trusted.file)}, 4),
                 ({"aiva.url": f"https://127.0.0.1:{upstream.port}",
                   "aiva.ca_file": str(identities.trusted.file)}, 3)):
             done = servers.bridge.run_config("--check", overrides=settings,
                                              env={"OPENSSL_CONF": str(lax)})
             assert done.returncode == code, done.stdout + done.stderr
+            assert "TLS: " in done.stderr, done.stderr
         broker.close()
         upstream.close()
 

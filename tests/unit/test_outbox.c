@@ -168,6 +168,20 @@ static void test_outbox_blames_what_was_overtaken(void **state)
     outbox_free(outbox);
 }
 
+static void test_outbox_blames_nothing_for_what_was_dropped(void **state)
+{
+    (void)state;
+    struct outbox *outbox = outbox_new(&five, NULL);
+    push(outbox, "t", "1", 0);
+    push(outbox, "t", "2", 0);
+    outbox_send_next(outbox, 1000);
+    outbox_drop(outbox, outbox_send_next(outbox, 1000));
+    assert_false(outbox_rewind(outbox, 9000));
+    assert_int_equal(outbox_count(outbox), 1);
+    assert_int_equal(outbox_peek(outbox)->losses, 0);
+    outbox_free(outbox);
+}
+
 static void test_outbox_knows_how_long_the_oldest_is_in_flight(void **state)
 {
     (void)state;
@@ -391,6 +405,7 @@ int main(void)
         cmocka_unit_test(test_outbox_blames_the_oldest_for_a_quick_loss_only),
         cmocka_unit_test(test_outbox_blames_only_what_was_sent_alone),
         cmocka_unit_test(test_outbox_blames_what_was_overtaken),
+        cmocka_unit_test(test_outbox_blames_nothing_for_what_was_dropped),
         cmocka_unit_test(test_outbox_knows_how_long_the_oldest_is_in_flight),
         cmocka_unit_test(test_outbox_keeps_the_blame_with_a_slot),
         cmocka_unit_test(test_outbox_drops_what_waits_and_nothing_else),
