@@ -121,6 +121,7 @@ test_release()
 {
     step 'build release' build_release &&
         step 'hardening of the release' tests/style/hardening.py build/release/aiva-mqtt-bridge &&
+        step 'libraries of the release' tests/style/libraries.py build/release/aiva-mqtt-bridge &&
         compose_schema_need build/tools &&
         step 'package and containers' run_package
 }

@@ -57,6 +57,19 @@ def test_one_of_several_addresses_does_not_answer(world):
         assert_gets_through(world, f"mqtt://broker.several.test:{world.broker.port}", f"{SILENT} 127.0.0.1")
 
 
+@pytest.mark.parametrize("silent", [False, True])
+def test_the_same_over_tls(world, tmp_path, request, silent):
+    """The certificate is for the name, whichever address it is that answers."""
+    authority = Authority(tmp_path)
+    front = TlsFront(world.broker.port, *authority.issue("server", "broker.several.test"))
+    request.addfinalizer(front.close)
+    with full_backlog(front.port) if silent else contextlib.nullcontext():
+        assert_gets_through(
+            world, f"mqtts://broker.several.test:{front.port}", f"{SILENT if silent else NOBODY} 127.0.0.1",
+            **{"mqtt.ca_file": str(authority.file)})
+    assert set(front.names) == {"broker.several.test"}
+
+
 def test_one_of_aivas_addresses_does_not_answer(world):
     """The same for the stream, the list and a command."""
     with full_backlog(world.simulator.port):

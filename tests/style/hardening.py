@@ -42,7 +42,6 @@ def findings(binary):
         not any("W" in flags and "E" in flags for _, flags in headers)
     yield "no search path of its own (RPATH)", "RPATH" not in dynamic and "RUNPATH" not in dynamic
     yield "stack protector", "__stack_chk_fail" in symbols
-    # Not all of them: the MQTT library is linked as Debian compiled it.
     yield "fortified functions (FORTIFY_SOURCE)", "_chk@plt" in function(binary, "log_write")
     if "X86-64" in tool("readelf", "-h", binary):
         yield "branch targets marked (CET)", \
