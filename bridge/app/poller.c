@@ -163,7 +163,9 @@ static void list_applied(struct poller *poller)
         return;
     if (poller->mode == POLLER_BESIDE_STREAM || poller->round_started_ms == 0)
         rounds_start(poller);
-    poller->handler.on_outcome(poller->handler.ctx, POLLER_OK, "");
+    /* A list that was asked for before the key was refused says nothing about now. */
+    if (loop_now(poller->loop) >= poller->refused_until_ms)
+        poller->handler.on_outcome(poller->handler.ctx, POLLER_OK, "");
 }
 
 static void list_taken(void *ctx, const struct error *error)

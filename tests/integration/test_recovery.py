@@ -372,15 +372,17 @@ def test_concurrent_refusals_are_one(world):
 def test_a_refused_key_holds_up_everything(world):
     """What is refused to the account is not tried in another way."""
     world.simulator.put_jobs([job("one")])
-    # No list beside it: one that was asked for before would end well, and be the last word.
-    world.bridge.start({**FAST_POLL, "aiva.list_interval_s": 60, "aiva.mode": "poll"})
+    world.bridge.start({**FAST_POLL, "aiva.mode": "poll"})
     world.wait_upstream("polling")
+    # The list that is asked for at the same time ends well, and later.
+    world.simulator.fault("list", times=0, delay_ms=300)
     world.simulator.fault("status", times=0, status=403)
     world.wait_upstream("unauthorized")
     asked = len(world.simulator.stats()["log"])
     # Not a wait for something: that nothing is asked for some time is the thing itself.
     time.sleep(4)
     assert len(world.simulator.stats()["log"]) <= asked + 1
+    assert world.recorder.last(of_bridge("upstream")).json["state"] == "unauthorized"
 
 
 def test_a_stream_ends_the_wait_after_a_refused_key(world):
