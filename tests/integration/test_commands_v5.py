@@ -90,18 +90,17 @@ def test_wildcards_are_no_response_topics(bad):
     assert bad.bridge.output().count("connected to the broker ") == 1
 
 
-def test_a_response_topic_of_too_many_levels_is_refused(shared):
-    """mosquitto ends the connection for more than 200 levels: the answer goes to `result` alone,
-    and the connection stays."""
-    name = shared.create("processing")
+def test_a_response_topic_of_too_many_levels_is_refused(bad):
+    """mosquitto ends the connection for more than 200 levels (since 2.0.21 also that of the client that names
+    such a topic): the answer goes to `result` alone, and the connection stays."""
+    bad.start([job("one")], {"commands.response_topics": ["reply"]})
     topic = "reply/" + "x/" * 250 + "y"
-    online = len(shared.recorder.select(of_bridge("state")))
-    since = shared.send_command(name, "refresh", response_topic=topic)
-    assert shared.recorder.wait_topic(of_job(name, "result"), since).json["ok"]
-    shared.command_marker()
-    assert not shared.recorder.select(topic, since)
-    assert len(shared.recorder.select(of_bridge("state"))) == online
-    assert shared.bridge.output().count("connected to the broker ") == 1
+    bad.recorder.publish(of_job("one", "command/refresh"), b'{"id": 1}', response_topic=topic)
+    assert bad.recorder.wait_topic(of_job("one", "result"), id=1).json["ok"]
+    bad.recorder.publish(of_job("one", "command/refresh"), b'{"id": 99}', response_topic="reply/marker")
+    bad.recorder.wait_topic("reply/marker", id=99)
+    assert topic not in {message.topic for message in bad.recorder.messages}
+    assert bad.bridge.output().count("connected to the broker ") == 1
 
 
 @pytest.mark.parametrize("more", [[], ["reply/to"]])

@@ -85,8 +85,8 @@ def test_through_a_proxy(world, authority, open_proxy, request, kind, scheme):
 # Of tinyproxy a SOCKS client and one with TLS hear nothing at all.
 @pytest.mark.parametrize("proxy, reason", [
     ("http://127.0.0.1:{}", "tunnel failed, response 403"),
-    ("socks5://127.0.0.1:{}", "timed out"),
-    ("https://127.0.0.1:{}", "timeout"),
+    ("socks5://127.0.0.1:{}", "time"),
+    ("https://127.0.0.1:{}", "time"),  # libcurl says it in different words
     ("http://nobody.invalid:1", "nobody.invalid"),
 ])
 def test_a_proxy_that_does_not_help(world, open_proxy, proxy, reason):
