@@ -74,8 +74,9 @@ done
 [ -z "$left" ] || problem="${problem:-left behind: $left}"
 compgen -G '/tmp/aiva-demo.*' >/dev/null && problem="${problem:-its folder is left behind}"
 [ $status -eq 0 ] || problem="${problem:-exit code $status}"
-[ -z "$problem" ]
-result ./run.sh $? $since "$problem"
+status=0
+[ -z "$problem" ] || status=1
+result ./run.sh $status $since "$problem"
 
 echo "== ./test.sh $*"
 since=$SECONDS
